@@ -1,4 +1,4 @@
-"""The one canonical row: what the loop made of one prompt, with everything that shaped it. Formats are projections of it."""
+"""The one canonical row: what the loop made of one prompt, and all that shaped it. Formats are projections of it."""
 
 from __future__ import annotations
 
