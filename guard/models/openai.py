@@ -1,0 +1,269 @@
+"""Any endpoint that speaks chat completions: vLLM, llama.cpp, Ollama, SGLang, LM Studio, gateways, OpenAI itself.
+
+    openai:http://127.0.0.1:8000/v1#qwen                 a server; its key, if it wants one, in OPENAI_API_KEY
+    openai:https://host/v1?key=MY_KEY#qwen               the key is in the environment variable MY_KEY
+    openai:http://host/v1?timeout=60&patience=300#qwen   seconds for one attempt, and for a call with all its retries
+    openai:#gpt-x                                        the official API, or what OPENAI_BASE_URL names
+
+`WARDLAW_CALL_TIMEOUT` and `WARDLAW_PATIENCE` set the two times for all models that do not set their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import io
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from guard.models._endpoint import Endpoint, read_endpoint
+from guard.models._limit import Limit
+from guard.models._patience import GivenUp, Passing, persist
+from guard.models._refusals import NotThere, Refusal, meaning, read_refusal, refusal_in
+from guard.models._wire import Dialect, Garbled, read_reply
+from guard.models.base import Ask, ContentRefused, ModelConfigError, ModelError, ModelUnavailable, Reply
+
+if TYPE_CHECKING:
+    import aiohttp
+    import yarl
+
+_log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+_MOST_BYTES = 64 * 2**20
+"""A body longer than this is no chat completion; reading on would fill the memory."""
+_CONNECT_S = 10.0
+_WARNED_ABOVE = 2**20
+"""aiohttp warns about bytes longer than this, but sends files of any length in pieces."""
+
+
+def open_model(spec: str, *, concurrency: int) -> OpenAIModel:
+    """Open the model that `spec` (what follows `openai:`) names; nothing is sent before the first call.
+
+    Raises:
+        ModelConfigError: `spec` is no address with a model, or its key is not in the environment.
+    """
+    return OpenAIModel(read_endpoint(spec), concurrency=concurrency)
+
+
+class OpenAIModel:
+    """A chat model behind an HTTP endpoint. Calls may run at once; those of one event loop share a connection pool."""
+
+    def __init__(self, endpoint: Endpoint, *, concurrency: int) -> None:
+        self.limit = Limit(concurrency)
+        """How many calls are in flight, and how many may be."""
+        self._endpoint = endpoint
+        self._dialect = Dialect()
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._url: yarl.URL | str = f"{endpoint.base}/chat/completions"
+
+    @property
+    def identity(self) -> str:
+        """Address and model; never the key."""
+        return self._endpoint.identity
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self.identity!r})"
+
+    async def chat(self, ask: Ask) -> Reply:
+        """Answer one conversation; cancelling the call closes its connection, so the server may stop its work.
+
+        Raises:
+            ModelConfigError: address, model, key or credit: no call can succeed.
+            ModelUnavailable: retries are used up.
+            ContextTooLong: the conversation does not fit.
+            ContentRefused: the provider's filter left nothing of it.
+            ModelError: the request was refused otherwise.
+        """
+        patience = self._endpoint.patience
+        try:
+            return await self._attempt(ask, patience.attempt_s)
+        except Passing as fault:
+            first = fault
+        try:
+            return await persist(lambda deadline: self._attempt(ask, deadline), first, patience)
+        except GivenUp as over:
+            given_up = over
+        raise self._unavailable(given_up)
+
+    async def close(self) -> None:
+        """Close the connections. A call made after this opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _attempt(self, ask: Ask, deadline: float) -> Reply:
+        async with self.limit:
+            sent_at = time.monotonic()
+            try:
+                reply = await self._converse(ask, deadline)
+            except Passing as fault:
+                fault.took = time.monotonic() - sent_at
+                if fault.overload:
+                    self.limit.overloaded(sent_at)
+                raise
+            self.limit.succeeded()
+            return reply
+
+    async def _converse(self, ask: Ask, deadline: float) -> Reply:
+        """One request, and more only where the server refuses an optional field of it."""
+        dialect = self._dialect
+        while True:
+            request = dialect.request(ask, self._endpoint.model)
+            answer, headers = await self._post(_encode(request).encode(), deadline)
+            if not isinstance(answer, Refusal):
+                if dialect is not self._dialect:
+                    self._learn(dialect)
+                return self._read(answer)
+            error = meaning(answer, headers, self._endpoint)
+            # A plain ModelError is a request refused as it stands; its children say more, and a 5xx may pass by itself.
+            plain = type(error) is ModelError
+            narrower = dialect.narrowed(request, answer.message, answer.field) if plain else None
+            if narrower is None:
+                raise await self._who_is_there(error) if isinstance(error, NotThere) else error
+            dialect = narrower
+
+    def _learn(self, dialect: Dialect) -> None:
+        """Keep what let a request through: only then was the field named in the refusal the cause of it."""
+        before, self._dialect = self._dialect, self._dialect.joined(dialect)
+        if self._dialect != before:
+            _log.warning(
+                "%s does not take every field: asked without %s, bound on new tokens sent as %s",
+                self.identity,
+                ", ".join(sorted(self._dialect.without)) or "none left out",
+                self._dialect.tokens_field,
+            )
+
+    def _read(self, answer: Any) -> Reply:
+        try:
+            return read_reply(answer)
+        except Garbled as fault:
+            raise Passing("broken", f"sends {fault}") from None
+        except ContentRefused as refused:
+            what = f"{refused.what} (`{self._endpoint.model}` at `{self._endpoint.base}`)"
+            raise ContentRefused(what, "ask another model, or leave this prompt out") from None
+
+    async def _post(self, body: bytes, deadline: float) -> tuple[Any | Refusal, Mapping[str, str]]:
+        """Send one request. Returns the JSON of the answer or the refusal in it, and the headers.
+
+        Raises:
+            Passing: no answer, none in time, or none that is JSON.
+        """
+        import aiohttp
+
+        session = self._session
+        if session is None or session.closed or self._loop is not asyncio.get_running_loop():
+            session = self._open_session()
+        timeout = session.timeout
+        if timeout.total != deadline:
+            timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(_CONNECT_S, deadline))
+        data = body if len(body) <= _WARNED_ABOVE else io.BytesIO(body)
+        # Built here and raised below, outside the handlers: an aiohttp error left as the context of ours would carry
+        # the request's headers, and with them the key, into whatever prints it.
+        fault: Passing | ModelConfigError
+        try:
+            async with session.post(self._url, data=data, timeout=timeout, allow_redirects=False) as response:
+                raw = await _read_body(response)
+                if response.status != 200:
+                    return read_refusal(response.status, raw), response.headers
+                answer = json.loads(raw)
+                if isinstance(answer, dict) and answer.get("error"):
+                    return refusal_in(answer, 200), response.headers
+                return answer, response.headers
+        except (ValueError, RecursionError):
+            fault = Passing("broken", "answers with what is no JSON")
+        except aiohttp.ConnectionTimeoutError:
+            fault = Passing("down", "takes no connection in time")
+        except TimeoutError:
+            fault = Passing("broken", f"gave no answer within {deadline:.3g} s", overload=True)
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
+            why = self._endpoint.scrub(str(error))
+            hint = "check the address, and that this machine trusts the server's certificate"
+            fault = ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
+        except aiohttp.ClientConnectorError as error:
+            why = self._endpoint.scrub(error.strerror or str(error.os_error) or type(error).__name__)
+            fault = Passing("down", f"takes no connection: {why}")
+        except (aiohttp.ClientError, OSError) as error:
+            fault = Passing("broken", f"broke off its answer ({type(error).__name__})")
+        raise fault
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """A session of the running loop. Must not await, or two first calls would open two."""
+        import urllib.request
+
+        import aiohttp
+        import yarl
+
+        endpoint = self._endpoint
+        self._url = yarl.URL(f"{endpoint.base}/chat/completions")
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "wardlaw"}
+        if endpoint.key is not None:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        scheme, _, rest = endpoint.base.partition("://")
+        host = rest.partition("/")[0]
+        local = host.startswith(("127.", "localhost", "[::1]"))
+        # Looked up once: aiohttp's own `trust_env` does it at every request, and puts logins of ~/.netrc on them.
+        proxy = None if local or urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
+        deadline = endpoint.patience.attempt_s
+        self._loop = asyncio.get_running_loop()
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            proxy=proxy,
+            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=min(_CONNECT_S, deadline)),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self._session
+
+    async def _who_is_there(self, error: NotThere) -> ModelConfigError:
+        """Say which models the endpoint has, after it did not know the one asked for."""
+        import aiohttp
+
+        session, endpoint = self._session, self._endpoint
+        names: list[str] = []
+        try:
+            if session is not None:
+                timeout = aiohttp.ClientTimeout(total=min(_CONNECT_S, endpoint.patience.attempt_s))
+                async with session.get(f"{endpoint.base}/models", timeout=timeout, allow_redirects=False) as response:
+                    listed = json.loads(await _read_body(response))["data"] if response.status == 200 else []
+                    names = sorted(str(model["id"]) for model in listed)
+        except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
+            names = []
+        if not names or endpoint.model in names:
+            hint = f"check the address: most end in `/v1`, and `{endpoint.base}/models` should list the models"
+            return ModelConfigError(error.what, hint)
+        near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.5)
+        offered = endpoint.scrub(", ".join(names[:20]))
+        hint = f"did you mean `{near[0]}`? it offers: {offered}" if near else f"it offers: {offered}"
+        return ModelConfigError(f"`{endpoint.base}` has no model `{endpoint.model}`", hint)
+
+    def _unavailable(self, over: GivenUp) -> ModelUnavailable:
+        last, base = over.last, self._endpoint.base
+        tried = f"{over.attempts} attempt{'s' if over.attempts > 1 else ''} in {over.spent:.3g} s"
+        if last.kind == "down":
+            hint = "start the server, or check host and port in the model's name"
+        elif last.kind == "busy":
+            asked = f"it asks to wait {last.retry_after:.3g} s; " if last.retry_after else ""
+            hint = f"{asked}wait longer with `WARDLAW_PATIENCE=seconds`, or send fewer calls at once"
+        elif last.overload:
+            hint = "give an attempt longer with `WARDLAW_CALL_TIMEOUT=seconds`, or send fewer calls at once"
+        else:
+            hint = "look at the server's log; what this call asked for is not lost and can be asked again"
+        what = f"`{base}` {last.what} (`{self._endpoint.model}`, {tried})"
+        return ModelUnavailable(what, hint, endpoint_down=last.kind == "down")
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    if 0 <= (response.content_length or -1) <= _MOST_BYTES:
+        return await response.read()
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise ValueError("the body has no end")
+    return b"".join(pieces)
