@@ -1,0 +1,291 @@
+"""`gguf:PATH`: a chat model in one GGUF file, run in this process by llama.cpp.
+
+Options stand behind a `?`: `gguf:model.gguf?context=4096&threads=2&slots=4`. `context` is what one conversation may
+take, prompt and answer together; `slots` is how many are answered at once (continuous batching).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guard.models._spec import at_least, split_options, weights_mark
+from guard.models.base import (
+    Ask,
+    ChatModel,
+    ContextTooLong,
+    ModelConfigError,
+    ModelError,
+    ModelUnavailable,
+    Reply,
+    TokenLogprob,
+    Usage,
+)
+
+CONTEXT = 4096
+"""Tokens of one conversation, unless the name says otherwise; llama.cpp lowers it to what the model was trained on."""
+
+SLOTS = 8
+"""Conversations at once, unless the name says otherwise; docs/figures/local_throughput.md has the figures."""
+
+_RANDOM_SEED = 2**32 - 1  # what llama.cpp takes as "no seed": a given seed must never fall on it
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What makes two openings the same engine: the very file, not only its name, and how it is run."""
+
+    path: str
+    inode: int
+    size: int
+    mtime: int
+    context: int
+    threads: int
+    slots: int
+
+
+_engines: dict[_Key, _Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def open_model(spec: str, *, concurrency: int) -> ChatModel:
+    """Open `PATH?context=N&threads=N&slots=N`. The same file opened again with the same options shares its memory.
+
+    Raises:
+        ModelConfigError: no such file, not a GGUF file, one that llama.cpp cannot run, or llama.cpp is not installed.
+    """
+    what, options = split_options(spec, {"context": at_least(64), "threads": at_least(1), "slots": at_least(1)})
+    path = Path(what).expanduser()
+    _check_file(path, what)
+    stat = path.stat()
+    key = _Key(
+        path=str(path.resolve()),
+        inode=stat.st_ino,
+        size=stat.st_size,
+        mtime=stat.st_mtime_ns,
+        context=options.get("context", CONTEXT),
+        threads=options.get("threads", _cores()),
+        slots=options.get("slots", max(1, min(concurrency, SLOTS))),
+    )
+    with _engines_lock:
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = _Engine(key)
+        engine.users += 1
+    return GgufModel(engine, f"gguf:{path.name}@{weights_mark(path)}")
+
+
+class GgufModel:
+    """One opening of a GGUF file. Answers with the same seed agree up to rounding, which batching can change."""
+
+    def __init__(self, engine: _Engine, identity: str) -> None:
+        self._engine: _Engine | None = engine
+        self._identity = identity
+
+    @property
+    def identity(self) -> str:
+        """`gguf:<file name>@<mark of its bytes>`."""
+        return self._identity
+
+    async def chat(self, ask: Ask) -> Reply:
+        """Answer one conversation; a prompt that fits leaves the answer what is left of the context, then `length`.
+
+        Raises:
+            ContextTooLong: the prompt fills the context.
+            ModelConfigError: the schema cannot be followed.
+            ModelError: the model's chat template refuses the conversation.
+            ModelUnavailable: the model was closed.
+        """
+        if self._engine is None:
+            raise ModelUnavailable(f"model `{self._identity}` is closed", "open it again")
+        call = _Call(ask)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._engine.pool, self._engine.answer, call)
+        except asyncio.CancelledError:
+            # llama.cpp would go on to the last token and keep the slot from the others
+            call.cancelled.set()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the file; the memory is freed with its last opening."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.get_running_loop().run_in_executor(None, _release, engine)
+
+
+class _Call:
+    """One ask on its way through llama.cpp's stream: what came so far, and whether anyone still waits for it."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.cancelled = threading.Event()
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.finish = ""
+        self.usage = Usage()
+        self.error: Mapping[str, Any] | None = None
+
+    def take(self, chunk: Mapping[str, Any]) -> bool:
+        """Take one chunk of the stream; True ends it."""
+        if "error" in chunk:
+            self.error = chunk["error"]
+            return True
+        for choice in chunk.get("choices", ()):
+            delta = choice.get("delta", {})
+            self.text.append(delta.get("content") or "")
+            self.reasoning.append(delta.get("reasoning_content") or "")
+            self.finish = choice.get("finish_reason") or self.finish
+            self.logprobs.extend(_logprob(token) for token in (choice.get("logprobs") or {}).get("content") or ())
+        if usage := chunk.get("usage"):
+            self.usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
+        return self.cancelled.is_set()
+
+    def request(self) -> dict[str, Any]:
+        """The request as llama.cpp reads it."""
+        sampling = self.ask.sampling
+        request: dict[str, Any] = {
+            "messages": [
+                {"role": message.role, "content": message.content}
+                | ({"reasoning_content": message.reasoning} if message.reasoning else {})
+                for message in self.ask.messages
+            ],
+            "max_tokens": sampling.max_tokens,
+            # llama.cpp's own defaults (top-k 40, min-p 0.05) would sample otherwise than the ask and the row say
+            "samplers": ["temperature", "top_p"],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "stop": list(sampling.stop),
+            "cache_prompt": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if sampling.seed is not None:
+            request["seed"] = sampling.seed % _RANDOM_SEED
+        if self.ask.schema is not None:
+            request["json_schema"] = dict(self.ask.schema)
+        if self.ask.logprobs:
+            request |= {"logprobs": True, "top_logprobs": self.ask.logprobs}
+        return request
+
+    def reply(self) -> Reply:
+        """The whole answer."""
+        return Reply(
+            text="".join(self.text),
+            finish="length" if self.finish == "length" else "stop",
+            reasoning="".join(self.reasoning) or None,
+            usage=self.usage,
+            logprobs=tuple(self.logprobs) if self.ask.logprobs else None,
+        )
+
+
+class _Engine:
+    """One file in memory, with its threads. Shared by all that opened it the same way."""
+
+    def __init__(self, key: _Key) -> None:
+        self.key = key
+        self.users = 0
+        self.server = _start(key)
+        # one thread a slot: asks beyond the slots wait here, where a cancelled one costs nothing
+        self.pool = ThreadPoolExecutor(key.slots, thread_name_prefix="gguf")
+
+    def answer(self, call: _Call) -> Reply:
+        """Answer one call; runs in a thread of the pool, llama.cpp joins the calls of all threads into one batch."""
+        if call.cancelled.is_set():
+            return call.reply()
+        try:
+            self.server.handle_chat_completions(call.request(), call.take)
+        except (RuntimeError, ValueError) as error:
+            raise self._error({"message": str(error)}, call.ask) from None
+        if call.error is not None:
+            raise self._error(call.error, call.ask)
+        if not call.finish and not call.cancelled.is_set():
+            raise ModelUnavailable(f"llama.cpp ended an answer of `{self.key.path}` without a reason", "run it again")
+        return call.reply()
+
+    def _error(self, error: Mapping[str, Any], ask: Ask) -> ModelError:
+        message = " ".join(str(error.get("message", error)).split())
+        if error.get("type") == "exceed_context_size_error":
+            return ContextTooLong(
+                f"the conversation has {error['n_prompt_tokens']} tokens and the model takes {error['n_ctx']}",
+                f"shorten it, or open the model with `?context={2 * self.key.context}`",
+            )
+        if ask.schema is not None and "schema" in message.lower():
+            return ModelConfigError(f"llama.cpp cannot follow the schema: {message}", "use plain JSON Schema keywords")
+        return ModelError(
+            f"llama.cpp refuses the conversation: {message}", "see that the model's chat template allows these roles"
+        )
+
+
+def _release(engine: _Engine) -> None:
+    with _engines_lock:
+        engine.users -= 1
+        if engine.users:
+            return
+        _engines.pop(engine.key, None)
+    engine.pool.shutdown(wait=True, cancel_futures=True)
+    del engine.server  # the last reference: llama.cpp stops its loop and frees the weights
+
+
+def _start(key: _Key) -> Any:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise ModelConfigError("llama.cpp is not installed", "pip install 'wardlaw[gguf]'") from None
+    params = xllamacpp.CommonParams()
+    params.verbosity = -1  # nothing of llama.cpp on the user's terminal
+    params.model.path = key.path
+    params.n_ctx = key.context * key.slots
+    params.n_parallel = key.slots
+    params.kv_unified = False
+    params.cpuparams.n_threads = key.threads
+    params.cpuparams_batch.n_threads = key.threads
+    params.prefill_assistant = False
+    # The library opens a port on loopback that nothing here uses. Without a key any web page the user visits could
+    # talk to the model through it.
+    params.api_keys = [secrets.token_urlsafe(32)]
+    params.cors_origins = ""
+    params.ui = False
+    params.endpoint_slots = False
+    params.n_threads_http = 1
+    try:
+        return xllamacpp.Server(params)
+    except (RuntimeError, ValueError):
+        raise ModelConfigError(
+            f"llama.cpp cannot load `{key.path}`",
+            "the file may be cut short (compare its size with the source), of a model that this llama.cpp does not"
+            " know, or too large for the memory: lower `?context=` or `?slots=`",
+        ) from None
+
+
+def _check_file(path: Path, name: str) -> None:
+    if not name:
+        raise ModelConfigError("`gguf:` names no file", "write `gguf:PATH`, as `gguf:models/model.gguf`")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError:
+        raise ModelConfigError(f"no model file `{name}`", f"looked in `{path.parent.resolve()}`") from None
+    except IsADirectoryError:
+        raise ModelConfigError(f"`{name}` is a folder", "name the .gguf file in it") from None
+    except OSError as error:
+        raise ModelConfigError(f"cannot read `{name}`: {error.strerror}", "look at the file's permissions") from None
+    if magic != b"GGUF":
+        raise ModelConfigError(f"`{name}` is not a GGUF file", "a folder of safetensors is opened by `hf:PATH`")
+
+
+def _cores() -> int:
+    """The cores this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _logprob(token: Mapping[str, Any]) -> TokenLogprob:
+    top = {str(other["token"]): float(other["logprob"]) for other in token.get("top_logprobs") or ()}
+    return TokenLogprob(str(token["token"]), float(token["logprob"]), top)
