@@ -105,7 +105,7 @@ async def test_a_schema_binds_even_a_model_that_would_say_something_else(model: 
         "required": ["verdict", "weight"],
         "additionalProperties": False,
     }
-    sampling = Sampling(temperature=1.5, max_tokens=60, seed=3)
+    sampling = Sampling(temperature=0.8, max_tokens=120, seed=3)
     replies = await asyncio.gather(
         *(model.chat(Ask((Message("user", f"Write poem {n}."),), sampling, schema=schema)) for n in range(4))
     )
