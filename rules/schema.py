@@ -6,12 +6,24 @@ Nothing here reads a file. `rules.load` turns YAML into these; `rules.digest` ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from rules.expressions import BadExpression, matches_nothing_at_all
 from rules.languages import LANGUAGES
 
 
@@ -60,13 +72,38 @@ RuleId = Annotated[
 ]
 
 
+Fault = tuple[tuple[str | int, ...], str, str]
+"""Keys from the value that is checked to the one at fault, what is wrong, and a hint."""
+
+
+def refusal(faults: Sequence[Fault]) -> PydanticCustomError:
+    """What a validator here raises: all that it found, each at its own key, for `rules.load` to give it a place."""
+    return PydanticCustomError(
+        "refused", "{what}", {"what": "; ".join(what for _, what, _ in faults), "faults": faults}
+    )
+
+
+def _known_language(tag: str) -> str:
+    if not _TAG.fullmatch(tag) or tag.partition("-")[0] not in LANGUAGES:
+        hint = f"write {_MEANT[tag.casefold()]}" if tag.casefold() in _MEANT else "write it as `en`, `zh` or `zh-TW`"
+        raise refusal([((), f"unknown language tag `{tag}`", hint)])
+    return tag
+
+
+_TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_MEANT = {"cn": "`zh`", "chinese": "`zh`", "english": "`en`", "jp": "`ja`", "kr": "`ko`", "ua": "`uk`", "cz": "`cs`"}
+"""Countries and names that people write for languages."""
+
+Language = Annotated[str, AfterValidator(_known_language)]
+
+
 class Closed(BaseModel):
     """Base of all models here: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Text(RootModel[dict[str, NonEmpty]]):
+class Text(RootModel[dict[Language, NonEmpty]]):
     """A text in one or more languages. In YAML: one string, or a map from language tag to string.
 
     A plain string is kept under the tag `und` (any language).
@@ -80,12 +117,9 @@ class Text(RootModel[dict[str, NonEmpty]]):
         return {"und": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _known_languages(self) -> Self:
+    def _some_language(self) -> Self:
         if not self.root:
-            raise ValueError("a text needs at least one language")
-        for tag in self.root:
-            if tag.partition("-")[0] not in LANGUAGES:
-                raise ValueError(f"unknown language tag `{tag}`")
+            raise refusal([((), "a text needs at least one language", "write one string, or `{en: ..., zh: ...}`")])
         return self
 
     def say(self, language: str = "en") -> str:
@@ -94,7 +128,7 @@ class Text(RootModel[dict[str, NonEmpty]]):
         for tag in (language, base, "und", "en"):
             if tag in self.root:
                 return self.root[tag]
-        return next(iter(self.root.values()))
+        return self.root[min(self.root)]  # not the first one: the order of keys must change nothing
 
     def speaks(self, language: str) -> bool:
         """Whether the text was written in `language` itself, not fallen back to."""
@@ -131,7 +165,7 @@ class Example(Closed):
     def _from_short_forms(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"messages": [{"role": "user", "content": value}]}
-        if isinstance(value, Mapping) and "prompt" in value:
+        if isinstance(value, Mapping) and "prompt" in value and "messages" not in value:
             rest = {key: item for key, item in value.items() if key not in ("prompt", "response")}
             prompt = value["prompt"]
             turns = list(prompt) if isinstance(prompt, list | tuple) else [{"role": "user", "content": prompt}]
@@ -179,10 +213,23 @@ class Pattern(Closed):
     watches: tuple[Part, ...] | None = None
     """The parts to look in; those of the rule where this is left out."""
 
+    @field_validator("regex")
+    @classmethod
+    def _linear(cls, regex: str | None) -> str | None:
+        try:
+            empty = regex is not None and matches_nothing_at_all(regex)
+        except BadExpression as bad:
+            where = f" (character {bad.offset + 1} of the pattern)"
+            raise refusal([((), bad.what + where, bad.hint)]) from bad
+        if empty:
+            hint = "ask for at least one character, as with `+` in place of `*`"
+            raise refusal([((), f"the pattern `{regex}` matches the empty string, and so every text", hint)])
+        return regex
+
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.literal is None) == (self.regex is None):
-            raise ValueError("a pattern is either a `literal` or a `regex`")
+            raise refusal([((), "a pattern is either a `literal` or a `regex`", "keep one of the two")])
         return self
 
 
@@ -241,16 +288,27 @@ class Demonstration(Closed):
     revision: NonEmpty | None = None
     """The better answer; left out where the critique says that the rule is kept."""
 
-    language: str = "en"
+    language: Language = "en"
     """Language tag of this demonstration."""
 
+    @field_validator("critique")
+    @classmethod
+    def _quotes_are_there(cls, critique: Critique, info: ValidationInfo) -> Critique:
+        answer = info.data.get("answer")
+        faults: list[Fault] = [
+            (("quotes", index), f"the demonstration quotes `{quote}`, which its answer does not say", "copy it exactly")
+            for index, quote in enumerate(critique.quotes)
+            if answer is not None and quote not in answer
+        ]
+        if faults:
+            raise refusal(faults)
+        return critique
+
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _revised_where_broken(self) -> Self:
         if self.critique.verdict == "breaks" and self.revision is None:
-            raise ValueError("a demonstration that breaks the rule needs a `revision`")
-        for quote in self.critique.quotes:
-            if quote not in self.answer:
-                raise ValueError(f"the demonstration quotes `{quote}`, which its answer does not say")
+            hint = "write the better answer, or say `verdict: keeps`"
+            raise refusal([((), "a demonstration that breaks the rule needs a `revision`", hint)])
         return self
 
 
@@ -327,19 +385,30 @@ class Rule(Closed):
     @field_validator("why")
     @classmethod
     def _why_says_something(cls, why: Text) -> Text:
+        faults: list[Fault] = []
         for language, text in why.root.items():
             if len(text) < (8 if re.search(r"[\u3040-\u9fff]", text) else 20):
-                raise ValueError(f"`why` is too short to explain anything ({language}: `{text}`)")
+                at = () if language == "und" else (language,)
+                faults.append((at, f"`why` is too short to explain anything: `{text}`", "say whom it hurts, and how"))
+        if faults:
+            raise refusal(faults)
         return why
 
-    @model_validator(mode="after")
-    def _actions_fit_parts(self) -> Self:
-        for part, action in self.on.items():
-            if part not in self.watches:
-                raise ValueError(f"`on` names the part `{part}`, which `watches` does not list")
+    @field_validator("on")
+    @classmethod
+    def _actions_fit_parts(cls, on: Mapping[Part, Action], info: ValidationInfo) -> Mapping[Part, Action]:
+        faults: list[Fault] = []
+        for part, action in on.items():
+            watches = info.data.get("watches")
+            if watches is not None and part not in watches:
+                what = f"`on` names the part `{part}`, which the rule does not watch"
+                faults.append(((part.value,), what, f"add `{part}` to `watches`, or delete this line"))
             if action in REWRITES and part not in REWRITABLE:
-                raise ValueError(f"`{action}` cannot be done to a {part}")
-        return self
+                hint = "`revise` and `resample` ask for another answer: they fit `prompt` and `response` alone"
+                faults.append(((part.value,), f"`{action}` cannot be done to a {part}", hint))
+        if faults:
+            raise refusal(faults)
+        return on
 
     def action(self, part: Part) -> Action:
         """The action for a finding in `part`."""

@@ -1,0 +1,231 @@
+"""Lints: what is no fault of the file, but a weakness of the rule. One short function a lint.
+
+A lint is found by its decorator; its docstring is its line in docs/rules.md. It yields `Found` for every weakness.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rules.errors import Location
+from rules.load import Loaded
+from rules.schema import Constitution, Example, Rule, Text
+from rules.words import listed, quoted
+
+ENOUGH = 3
+"""Examples on each side below which a head or a prototype is drawn from too little."""
+
+Found = tuple[tuple[str | int, ...], str, str]
+"""Keys from the rule to the weak place, what is weak, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What the rules of a constitution have in common."""
+
+    rules: int
+    speaking: Mapping[tuple[str, str], int]
+    """(field, language) -> how many rules have the field in that language itself."""
+
+    @classmethod
+    def of(cls, constitution: Constitution) -> Company:
+        """Count once, for all lints of all rules."""
+        texts = [(name, getattr(rule, name)) for rule in constitution for name in _SPOKEN]
+        found = ((name, tag) for name, text in texts for tag in _LANGUAGES if text is not None and text.speaks(tag))
+        return cls(len(constitution), Counter(found))
+
+
+_SPOKEN = ("title", "rule", "why", "critique", "revision", "reply")
+_LANGUAGES = ("en", "zh")
+Finder = Callable[[Rule, Company], Iterable[Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One weakness of one rule."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    rule: str
+    where: Location
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.severity}: {self.message} [{self.code}]\n  hint: {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """A lint that can be run."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    find: Finder
+
+    @property
+    def about(self) -> str:
+        """What it looks for, in one sentence."""
+        return " ".join((self.find.__doc__ or "").split())
+
+
+LINTS: list[Lint] = []
+
+
+def lint(severity: Literal["error", "warning"]) -> Callable[[Finder], Finder]:
+    """Make a function a lint; its name, with hyphens, is the lint's code."""
+
+    def enter(find: Finder) -> Finder:
+        LINTS.append(Lint(find.__name__.replace("_", "-"), severity, find))
+        return find
+
+    return enter
+
+
+def check(loaded: Loaded) -> tuple[Issue, ...]:
+    """All weaknesses of a constitution, in the order of its rules."""
+    company = Company.of(loaded.constitution)
+    issues = [
+        Issue(each.code, each.severity, rule.id, loaded.locate(rule.id, *keys), f"rule `{rule.id}` {what}", hint)
+        for rule in loaded.constitution
+        for each in LINTS
+        for keys, what, hint in each.find(rule, company)
+    ]
+    return tuple(issues)
+
+
+@lint("warning")
+def no_examples(rule: Rule, _: Company) -> Iterator[Found]:
+    """The meaning detector is on, and there is no example for it to learn from."""
+    if rule.detect and rule.detect.meaning and not (rule.examples.breaks or rule.examples.keeps):
+        hint = f"write {ENOUGH} prompts or more under `breaks` and under `keeps`, or say `meaning: null`"
+        yield ("examples",), "has no `examples`, so its meaning cannot be learnt", hint
+
+
+@lint("warning")
+def few_examples(rule: Rule, _: Company) -> Iterator[Found]:
+    """There are examples, but fewer than three of a side."""
+    sides = {"breaks": rule.examples.breaks, "keeps": rule.examples.keeps}
+    if any(sides.values()):
+        for side, examples in sides.items():
+            if len(examples) < ENOUGH:
+                kind = "examples that break it" if side == "breaks" else "near misses that keep it"
+                yield ("examples", side), f"has {len(examples)} {kind}", f"write {ENOUGH} or more under `{side}`"
+
+
+@lint("warning")
+def no_tests(rule: Rule, _: Company) -> Iterator[Found]:
+    """A gate is asked to find the rule broken, and nothing says whether it does."""
+    if rule.detect:
+        missing = [side for side, tests in (("breaks", rule.tests.breaks), ("keeps", rule.tests.keeps)) if not tests]
+        if missing:
+            what = f"has no `tests` under {listed(missing)}"
+            yield ("tests",), what, "write two or three that no example resembles: they never teach"
+
+
+@lint("error")
+def contradiction(rule: Rule, _: Company) -> Iterator[Found]:
+    """One text stands both among those that break the rule and among those that keep it."""
+    breaking = {_said(example): path for path, example in _all(rule) if path[1] == "breaks"}
+    for path, example in _all(rule):
+        if path[1] == "keeps" and _said(example) in breaking:
+            other = ": ".join(str(key) for key in breaking[_said(example)][:2])
+            what = f"is said to be kept by {quoted(example.text)}, which stands under `{other}` too"
+            yield path, what, "delete it on one side"
+
+
+@lint("error")
+def taught_test(rule: Rule, _: Company) -> Iterator[Found]:
+    """A test repeats an example: it shows only that the example was learnt."""
+    taught = {_said(example) for path, example in _all(rule) if path[0] == "examples"}
+    for path, example in _all(rule):
+        if path[0] == "tests" and _said(example) in taught:
+            yield path, f"is tested by one of its own examples, {quoted(example.text)}", "say it in other words"
+
+
+@lint("warning")
+def no_reply(rule: Rule, _: Company) -> Iterator[Found]:
+    """A gate can stop an answer, and there is nothing to say in its place."""
+    if rule.detect and rule.reply is None:
+        what = "has no `reply` for when the guard answers for itself"
+        yield (), what, "say in a sentence or two what you will not do, and what help there is"
+
+
+_REFUSAL = re.compile(
+    r"(i(’|')?m |i am )?(very |so |really )?(sorry|afraid)?[\s,.!]*(but )?(as an ai[^,.]*,\s*)?"
+    r"(i|we) (cannot|can ?not|can(’|')t|won(’|')t|will not|am unable to|(’|')m unable to|am not able to)\b[^.!?]*[.!?]?"
+    r"|(很?抱歉|对不起|不好意思)?[，,。!！\s]*(但是?)?(作为[^，,。]*[，,])?我(们)?(不能|无法|没办法|不可以)[^。！!]*[。！!]?",
+    re.IGNORECASE,
+)
+
+
+@lint("warning")
+def bare_refusal(rule: Rule, _: Company) -> Iterator[Found]:
+    """The reply is a refusal and nothing more."""
+    for language, reply in rule.reply.root.items() if rule.reply else ():
+        if _REFUSAL.fullmatch(reply.strip()):
+            what = f"has a `reply` that only refuses: {quoted(reply)}"
+            yield ("reply", language), what, "add why in half a sentence, and what you can help with instead"
+
+
+@lint("warning")
+def missing_language(rule: Rule, company: Company) -> Iterator[Found]:
+    """A text lacks a language that most rules of the constitution have it in."""
+    for name in _SPOKEN:
+        text: Text | None = getattr(rule, name)
+        if text is None or "und" in text.root:  # a plain string serves every language
+            continue
+        for language in _LANGUAGES:
+            speaking = company.speaking.get((name, language), 0)
+            if not text.speaks(language) and speaking * 2 > company.rules:
+                what = f"has no `{language}` in `{name}`, which {speaking} other rules have"
+                yield (name,), what, f"add `{language}:` to it"
+
+
+@lint("warning")
+def literal_hits_near_miss(rule: Rule, _: Company) -> Iterator[Found]:
+    """A literal pattern is found in a text that keeps the rule: a false alarm that is known beforehand."""
+    for index, pattern in enumerate(rule.detect.patterns if rule.detect else ()):
+        if pattern.literal is None:
+            continue
+        for path, example in _all(rule):
+            watched = example.part in (pattern.watches or rule.watches)
+            if path[1] == "keeps" and watched and _holds(example.text, pattern.literal):
+                what = f"has the literal {quoted(pattern.literal)}, which its own near miss holds:"
+                hint = "write a narrower pattern, or leave the case to `meaning`"
+                yield ("detect", "patterns", index), f"{what} {quoted(example.text)}", hint
+
+
+@lint("error")
+def pattern_looks_elsewhere(rule: Rule, _: Company) -> Iterator[Found]:
+    """A pattern watches a part that its rule does not, and so never acts."""
+    for index, pattern in enumerate(rule.detect.patterns if rule.detect else ()):
+        strangers = [part for part in pattern.watches or () if part not in rule.watches]
+        if strangers:
+            what = f"has a pattern that watches {listed(strangers)}, which the rule does not"
+            yield ("detect", "patterns", index, "watches"), what, "add it to the rule's `watches`, or take it out here"
+
+
+def _all(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], Example]]:
+    """Every example and test of a rule, with its path."""
+    for name, group in (("examples", rule.examples), ("tests", rule.tests)):
+        for side, examples in (("breaks", group.breaks), ("keeps", group.keeps)):
+            for index, example in enumerate(examples):
+                yield (name, side, index), example
+
+
+def _said(example: Example) -> tuple[tuple[str, str], ...]:
+    """What an example says, letter case and spacing aside."""
+    return tuple((turn.role, " ".join(turn.content.casefold().split())) for turn in example.messages)
+
+
+def _holds(text: str, literal: str) -> bool:
+    """Whether a literal stands in a text, as whole words where the script has word borders."""
+    words = re.escape(literal.casefold())
+    before = r"(?<![a-z0-9_])" if re.match(r"[a-z0-9_]", literal.casefold()) else ""
+    after = r"(?![a-z0-9_])" if re.search(r"[a-z0-9_]$", literal.casefold()) else ""
+    return re.search(before + words + after, text.casefold()) is not None

@@ -1,0 +1,245 @@
+"""YAML -> Constitution: `extends`, overrides, defaults, and every fault of a load at its place, all at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rules.errors import Location, RuleError, RuleErrors
+from rules.faults import read_faults, resolve
+from rules.files import Source, find, find_extended, read
+from rules.places import Node, compose
+from rules.rule_file import RuleFile
+from rules.schema import Constitution, Defaults, Rule
+from rules.words import nearest, quoted
+
+_REQUIRED = tuple(name for name, info in Rule.model_fields.items() if info.is_required())
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A constitution, and where each part of it was written."""
+
+    constitution: Constitution
+    files: tuple[Path, ...]
+    """The files that were read, in the order in which they count: later ones win."""
+    _nodes: Mapping[str, Node] = field(repr=False)
+
+    def locate(self, rule_id: str, *keys: str | int) -> Location:
+        """Where a rule, or the value that `keys` lead to in it, is written; the deepest place that is there.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        return resolve(self._nodes[rule_id], keys).where
+
+
+def load(*sources: str | os.PathLike[str]) -> Loaded:
+    """Read rule files, folders of them, and packs by name, as one constitution.
+
+    Args:
+        sources: a path, a folder (its `*.yaml` in the order of their names), or the name of a pack that ships with
+            the project. Later ones win, rule by rule; the last one names the constitution.
+
+    Raises:
+        RuleErrors: something is wrong. All faults of all files are in it, each with its place.
+    """
+    loading = _Loading()
+    for source in find(sources, loading.faults):
+        loading.file(source, ())
+    return loading.finish()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A rule while its fields come together."""
+
+    node: Node
+    path: str
+    """The file that defined it first."""
+    disabled: bool = False
+    partial: bool = False
+    """Whether what it lacks is no fault of its own: another fault is named that explains it."""
+
+
+class _Loading:
+    """One load: what was read so far, and what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.faults: list[RuleError] = []
+        self.files: dict[Path, str] = {}
+        self.drafts: dict[str, _Draft] = {}
+        self.spares: list[_Draft] = []
+        """Rules that cannot count, as the second of two with one id; their other faults are named all the same."""
+        self.head: RuleFile | None = None
+        self.unread = False
+
+    def file(self, source: Source, chain: tuple[Source, ...]) -> None:
+        """Read a file, after all that it extends."""
+        if source.real in self.files:
+            return
+        text = read(source, self.faults)
+        node, faults = (None, []) if text is None else compose(text, source.shown)
+        self.faults += faults
+        self.files[source.real] = source.shown
+        if node is None:
+            self.unread = True
+            return
+        if not isinstance(node.data, dict):
+            what = f"a rule file is a map of keys, not {'a list' if isinstance(node.data, list) else 'text'}"
+            self.faults.append(RuleError(node.where, what, "begin with `constitution: NAME`, then `rules:`"))
+            self.unread = True
+            return
+        head = self._read_head(node)
+        extends = node.fields.get("extends")
+        for item in () if extends is None else extends.items or (extends,):
+            if not isinstance(item.data, str) or not item.data.strip():
+                continue  # the head says so
+            found = find_extended(item.data.strip(), item.where, source, (*chain, source), self.faults)
+            if found is None:
+                self.unread = True
+            else:
+                self.file(found, (*chain, source))
+        self.head = head
+        # put at the end: what a file extends counts before the file itself
+        self.files[source.real] = self.files.pop(source.real)
+        defaults = node.fields.get("defaults") if head is not None else None
+        rules = node.fields.get("rules")
+        seen: dict[str, Node] = {}
+        for item in rules.items if rules else ():
+            self._rule(item, defaults, seen)
+
+    def _read_head(self, node: Node) -> RuleFile | None:
+        try:
+            return RuleFile.model_validate(node.data)
+        except ValidationError as error:
+            self.faults += read_faults(error, node, RuleFile, "the file")
+            return None
+
+    def _rule(self, node: Node, defaults: Node | None, seen: dict[str, Node]) -> None:
+        """Take in one item of `rules`."""
+        if not isinstance(node.data, dict):
+            self.faults.append(RuleError(node.where, "a rule is a map of keys", "begin it with `- id: NAME`"))
+            return
+        disabled = self._disabled(node)
+        node = _without(node, "disabled")
+        rule_id = node.data.get("id")
+        if not isinstance(rule_id, str):
+            self.spares.append(_Draft(node, node.path))
+            return
+        where = node.fields["id"].where
+        if rule_id in seen:
+            hint = f"it stands first at line {seen[rule_id].line}: rename one, or join the two"
+            self.faults.append(RuleError(where, f"repeated id {quoted(rule_id)}", hint))
+            self.spares.append(_Draft(node, node.path, partial=True))
+            return
+        seen[rule_id] = node
+        twin = next((known for known in self.drafts if known.casefold() == rule_id.casefold()), rule_id)
+        if twin != rule_id:
+            first = self.drafts[twin].node.fields["id"].where
+            what = f"the id {quoted(rule_id)} differs from {quoted(twin)} ({first}) by case alone"
+            self.faults.append(RuleError(where, what, f"write {quoted(twin)}, or choose another name"))
+            return
+        draft = self.drafts.get(rule_id)
+        if draft is not None:
+            draft.node = _laid_over(draft.node, node)
+            draft.disabled = draft.disabled if disabled is None else disabled
+            return
+        if self._means_another(rule_id, node, disabled):
+            return
+        draft = _Draft(node, node.path, bool(disabled), partial=self.unread)
+        if defaults is not None:
+            draft.node = _laid_over(_only(defaults, Defaults.model_fields), node)
+        self.drafts[rule_id] = draft
+
+    def _disabled(self, node: Node) -> bool | None:
+        if "disabled" not in node.fields:
+            return None
+        value = node.fields["disabled"]
+        if not isinstance(value.data, bool):
+            self.faults.append(RuleError(value.where, "`disabled` must be `true` or `false`", "write `disabled: true`"))
+        return value.data is True
+
+    def _means_another(self, rule_id: str, node: Node, disabled: bool | None) -> bool:
+        """Whether this is no new rule, but the attempt to change one under an id that is not there."""
+        missing = [name for name in _REQUIRED if name not in node.fields]
+        near = nearest(rule_id, self.drafts)
+        if len(missing) < 2 or not (disabled or near):
+            return False
+        if not self.unread:  # else the rule may stand in the file that could not be read
+            hint = f"did you mean {quoted(near)}?" if near else "put its file under `extends`, or delete this rule"
+            what = f"no file before has a rule {quoted(rule_id)} to {'disable' if disabled else 'change'}"
+            self.faults.append(RuleError(node.fields["id"].where, what, hint))
+        return True
+
+    def finish(self) -> Loaded:
+        """Check every rule as its files together make it."""
+        rules: list[Rule] = []
+        for draft in (*self.drafts.values(), *self.spares):
+            rule = self._validated(draft)
+            if rule is not None and not draft.disabled:
+                rules.append(rule)
+        if not self.faults and not rules:
+            where = Location(next(iter(self.files.values()), "."))
+            hint = "write one under `rules:`, or extend a pack, as `extends: [base]`"
+            self.faults.append(RuleError(where, "no rule is left in force", hint))
+        if self.faults or self.head is None:
+            order = list(self.files.values())
+            raise RuleErrors(sorted(self.faults, key=lambda fault: _rank(fault, order)))
+        title = self.head.title or self.head.constitution
+        constitution = Constitution.model_validate(
+            {"name": self.head.constitution, "title": title, "rules": tuple(rules)},
+        )
+        nodes = {rule_id: draft.node for rule_id, draft in self.drafts.items()}
+        return Loaded(constitution, tuple(self.files), nodes)
+
+    def _validated(self, draft: _Draft) -> Rule | None:
+        try:
+            return Rule.model_validate(draft.node.data)
+        except ValidationError as error:
+            rule_id = draft.node.data.get("id")
+            of = f"rule {quoted(rule_id, 90)}" if isinstance(rule_id, str) and rule_id.strip() else "a rule"
+            faults = read_faults(error, draft.node, Rule, of)
+            echo = f"{of} has no " if draft.partial else "\0"
+            self.faults += [fault for fault in faults if not fault.fault.startswith(echo)]
+            return None
+
+
+def _rank(fault: RuleError, files: list[str]) -> tuple[int, int, int]:
+    where = fault.where
+    if where is None or where.path not in files:
+        return (-1, 0, 0)
+    return (files.index(where.path), where.line, where.column)
+
+
+def _without(node: Node, key: str) -> Node:
+    return _only(node, [name for name in node.fields if name != key])
+
+
+def _only(node: Node, names: object) -> Node:
+    keep = [name for name in node.fields if name in names]  # type: ignore[operator]
+    return Node(
+        {name: node.data[name] for name in keep},
+        node.path,
+        node.line,
+        node.column,
+        fields={name: node.fields[name] for name in keep},
+        keys={name: node.keys[name] for name in keep},
+    )
+
+
+def _laid_over(under: Node, over: Node) -> Node:
+    """The fields of `over`, and those of `under` that it does not name."""
+    place = under if "id" in under.fields else over
+    return Node(
+        {**under.data, **over.data},
+        place.path,
+        place.line,
+        place.column,
+        fields={**under.fields, **over.fields},
+        keys={**under.keys, **over.keys},
+    )
