@@ -1,0 +1,62 @@
+"""Which rule a round is about: by the gate's evidence, at random as in Constitutional AI, or all in turn."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from enum import StrEnum
+
+from guard.verdict import Verdict
+from rules.schema import Constitution, Rule
+
+
+class Choice(StrEnum):
+    """How rules are chosen."""
+
+    EVIDENCE = "evidence"
+    """The rule that the gate finds broken; in the first round, if it finds none, the likeliest one."""
+    RANDOM = "random"
+    """One drawn a round, none twice in a row's life (Bai et al. 2022, arXiv:2212.08073, draw one of 16 a step)."""
+    TURN = "turn"
+    """All, in the order of the constitution."""
+
+
+class Chooser:
+    """Chooses the rules of one row."""
+
+    def __init__(self, constitution: Constitution, choice: Choice, seed: int) -> None:
+        self.choice = choice
+        self._rules = constitution.rules
+        self._seed = seed
+
+    def choose(self, prompt: Verdict, answer: Verdict, drawn: Sequence[str], asked: Sequence[str]) -> Rule | None:
+        """The rule for the next round, or None where there is nothing more to ask.
+
+        Args:
+            prompt: the gate's verdict on the prompt.
+            answer: its verdict on the answer as it stands.
+            drawn: ids of the rules of all rounds so far.
+            asked: ids of those asked of the answer as it stands; a revision empties it.
+        """
+        if self.choice is Choice.EVIDENCE:
+            for rule in answer.broken:
+                if rule not in asked:
+                    return self._rule(rule)
+            # A gate that finds nothing can still be wrong, so one rule is asked in any case.
+            return None if drawn else self._likeliest(prompt, answer)
+        return next((rule for rule in self._order() if rule.id not in drawn), None)
+
+    def _order(self) -> list[Rule]:
+        order = list(self._rules)
+        if self.choice is Choice.RANDOM:
+            random.Random(self._seed).shuffle(order)
+        return order
+
+    def _likeliest(self, prompt: Verdict, answer: Verdict) -> Rule:
+        """The rule with the highest score for prompt or answer; a seeded draw where no detector looked."""
+        scores = {rule.id: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)) for rule in self._rules}
+        best = max(scores, key=lambda rule: scores[rule])
+        return self._rule(best) if scores[best] > 0 else random.Random(self._seed).choice(self._rules)
+
+    def _rule(self, rule_id: str) -> Rule:
+        return next(rule for rule in self._rules if rule.id == rule_id)

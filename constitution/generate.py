@@ -1,0 +1,291 @@
+"""The main job: a rule file and prompts in, an output folder with rows and training files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from constitution.calls import BudgetSpent, Caller, Meter, ModelRole
+from constitution.choice import Choice
+from constitution.duplicates import reject_duplicates
+from constitution.export import Exported, export
+from constitution.formats import Options, open_format
+from constitution.loop import Loop, LoopSettings
+from constitution.pipeline import RowMachine, Tally
+from constitution.run import Determined, claim, locked
+from constitution.sources import Prompt, PromptError, PromptFile, Skipped, mixed
+from constitution.store import RowStore
+from constitution.templates import PROMPTS, TemplateSet
+from guard.gate import Gate
+from guard.models import open_model
+from guard.models.base import ChatModel, Sampling
+from rules.digest import constitution_digest, rule_digest
+from rules.schema import Closed, Constitution
+
+ROLES: tuple[ModelRole, ...] = ("answerer", "critic", "reviser", "judge")
+
+SAMPLING: Mapping[ModelRole, Sampling] = {
+    # Bai et al. 2022 draw answers at T = 1; a critic that is asked for exact quotes does better near the mode.
+    "answerer": Sampling(temperature=1.0, max_tokens=400),
+    "critic": Sampling(temperature=0.3, max_tokens=400),
+    "reviser": Sampling(temperature=0.7, max_tokens=500),
+    "judge": Sampling(temperature=0.0, max_tokens=200),
+}
+"""How each role's answers are drawn, where settings do not say otherwise."""
+
+_LOCAL_ROWS = 8
+_REMOTE_ROWS = 64
+
+
+class Settings(Closed):
+    """Everything a run can be told."""
+
+    prompts: tuple[str, ...] = Field(min_length=1)
+    """Files of prompts, `-` for standard input, or `hf:ID`."""
+
+    out: Path
+    """The output folder."""
+
+    models: Mapping[ModelRole, str]
+    """Role -> name of the model. `judge` may be left out."""
+
+    rounds: int | None = Field(default=None, ge=0, le=1000)
+    """Most rounds; by default 2, or as many as there are rules where all are asked in turn."""
+
+    choice: Choice = Choice.EVIDENCE
+    """How the rule of a round is chosen."""
+
+    samples: int = Field(default=1, ge=1, le=64)
+    """Revisions drawn a round; the best that passes is kept."""
+
+    seed: int = 0
+    """All randomness of a run comes from it."""
+
+    sampling: Mapping[ModelRole, Mapping[Literal["temperature", "top_p", "max_tokens"], float]] = {}
+    """Role -> what differs from `SAMPLING`."""
+
+    encoder: str | None = "default"
+    """The gate's encoder; None leaves the meaning detector out."""
+
+    templates: Path = PROMPTS
+    """Folder of the loop's templates."""
+
+    column: str | None = None
+    """Column of the prompt files in which the prompt stands."""
+
+    template: str | None = None
+    """Jinja template that makes a prompt of a file's columns."""
+
+    benign: tuple[str, ...] = ()
+    """Files of harmless prompts to mix in."""
+
+    benign_share: float = Field(default=0.3, ge=0, lt=1)
+    """Of all prompts, the part that is harmless, where `benign` names files."""
+
+    limit: int | None = Field(default=None, ge=1)
+    """Most prompts to take from the input."""
+
+    max_tokens_total: int | None = Field(default=None, ge=1)
+    """Most tokens, in and out, that the folder may cost in its whole life."""
+
+    concurrency: int | None = Field(default=None, ge=1, le=4096)
+    """Rows at work at once; by default 64, or 8 where every model is a local one."""
+
+    skip_bad: bool = False
+    """Pass over lines that hold no prompt, and count them."""
+
+    mixed: bool = False
+    """Go on in a folder whose rows were made otherwise."""
+
+    formats: tuple[str, ...] = ()
+    """What to write; everything by default."""
+
+    parquet: bool = False
+    """Parquet files instead of JSON lines."""
+
+    reasoning: Literal["reasoning_content", "thinking", "think", "none"] = "reasoning_content"
+    """Where the rationale stands in the files."""
+
+    licence: str = "other"
+    """Licence of the data, for its card."""
+
+    @model_validator(mode="after")
+    def _three_roles(self) -> Settings:
+        missing = [role for role in ROLES[:3] if role not in self.models]
+        if missing:
+            raise ValueError(f"no model for {', '.join(missing)}")
+        return self
+
+    def drawn(self, role: ModelRole) -> Sampling:
+        """How this role's answers are drawn."""
+        own: Mapping[Any, float] = self.sampling.get(role, {})
+        base = SAMPLING[role]
+        return Sampling(
+            temperature=own.get("temperature", base.temperature),
+            top_p=own.get("top_p", base.top_p),
+            max_tokens=int(own.get("max_tokens", base.max_tokens)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    exported: Exported
+    duplicates: int
+    """Rows that stand rejected as near duplicates."""
+    spent: BudgetSpent | None
+    """Set where the run ended because the budget was spent."""
+
+
+class Generation:
+    """One run of the main job. `tally`, `meter`, `skipped` and `total` can be read while it goes on."""
+
+    def __init__(self, settings: Settings, constitution: Constitution) -> None:
+        """Open and check the input; no model is loaded yet.
+
+        Raises:
+            PromptError: a file is not there, a line is bad, or there is no prompt at all.
+            FormatError: an unknown format.
+            TemplateError: the templates are wrong.
+        """
+        self.settings = settings
+        self.constitution = constitution
+        self.tally = Tally()
+        self.meter = Meter(budget=settings.max_tokens_total)
+        self.skipped = Skipped()
+        for name in settings.formats:
+            open_format(name)
+        self.templates = TemplateSet.read(settings.templates)
+        self._files = [self._file(name) for name in settings.prompts]
+        self._benign = [self._file(name, benign=True) for name in settings.benign]
+        self.total = self._count()
+        """Prompts to come, None where that is not known."""
+
+    async def run(self) -> Outcome:
+        """Make the rows and write the files.
+
+        Raises:
+            RunError: the folder is in use, or holds rows that were made otherwise.
+            WardlawError: see RowMachine.run. What is finished is kept; run again to go on.
+        """
+        settings = self.settings
+        with locked(settings.out):
+            async with AsyncExitStack() as stack:
+                models = self._open_models(stack)
+                gate = stack.enter_context(Gate.build(self.constitution, encoder=settings.encoder))
+                run = self._determined(models, gate)
+                claim(settings.out, run, self.constitution, mixed=settings.mixed)
+                store = stack.enter_context(closing(RowStore(settings.out)))
+                before = store.counts()
+                self.meter.before = before.tokens.prompt + before.tokens.completion
+                caller = Caller(models, {role: settings.drawn(role) for role in models}, store, self.meter)
+                loop = Loop(
+                    self.constitution,
+                    self.templates,
+                    gate,
+                    caller,
+                    LoopSettings(
+                        rounds=run.rounds, choice=settings.choice, samples=settings.samples, seed=settings.seed
+                    ),
+                    models=run.models,
+                    sampling=run.sampling,
+                )
+                machine = RowMachine(loop, store, self.tally, concurrency=self._concurrency())
+                spent = None
+                try:
+                    await machine.run(self._prompts())
+                except BudgetSpent as error:
+                    spent = error
+                return Outcome(self._export(store), store.reasons().get("near_duplicate", 0), spent)
+
+    def _export(self, store: RowStore) -> Exported:
+        reject_duplicates(store)
+        settings = self.settings
+        return export(
+            settings.out,
+            store,
+            names=settings.formats,
+            parquet=settings.parquet,
+            options=Options(reasoning=settings.reasoning),
+            templates=self.templates,
+            licence=settings.licence,
+        )
+
+    # -- input
+
+    def _file(self, name: str, *, benign: bool = False) -> PromptFile:
+        settings = self.settings
+        return PromptFile(
+            name,
+            column=None if benign else settings.column,
+            template=None if benign else settings.template,
+            benign=benign,
+            skipped=self.skipped if settings.skip_bad else None,
+        )
+
+    def _prompts(self) -> Iterator[Prompt]:
+        prompts: Iterator[Prompt] = chain.from_iterable(self._files)
+        if self._benign:
+            prompts = mixed(prompts, chain.from_iterable(self._benign), self.settings.benign_share)
+        return islice(prompts, self.settings.limit)
+
+    def _count(self) -> int | None:
+        """Prompts to come; reading them through finds a bad line before any model is asked."""
+        counts = [file.count() for file in self._files]
+        harmless = [file.count() for file in self._benign]
+        if None in counts or None in harmless:
+            return self.settings.limit
+        prompts, spare = sum(c or 0 for c in counts), sum(c or 0 for c in harmless)
+        if not prompts:
+            names = ", ".join(f"`{name}`" for name in self.settings.prompts)
+            passed_over = sum(file.bad.count for file in self._files)
+            bad = f"; {passed_over} bad lines were passed over" if passed_over else ""
+            raise PromptError(f"no prompts in {names}{bad}", "give a prompt a line, or JSONL with a `prompt` in each")
+        if spare:
+            share = self.settings.benign_share
+            prompts += min(spare, int(prompts * share / (1 - share) + 1e-9))
+        return min(prompts, self.settings.limit or prompts)
+
+    # -- parts
+
+    def _open_models(self, stack: AsyncExitStack) -> dict[ModelRole, ChatModel]:
+        """One model a name: roles that share a name share its connections or its weights."""
+        opened: dict[str, ChatModel] = {}
+        for name in self.settings.models.values():
+            if name not in opened:
+                opened[name] = open_model(name, concurrency=self._concurrency() * self.settings.samples)
+                stack.push_async_callback(opened[name].close)
+        return {role: opened[name] for role, name in self.settings.models.items()}
+
+    def _concurrency(self) -> int:
+        if self.settings.concurrency:
+            return self.settings.concurrency
+        remote = any(name.startswith("openai:") for name in self.settings.models.values())
+        return _REMOTE_ROWS if remote else _LOCAL_ROWS
+
+    def _determined(self, models: Mapping[ModelRole, ChatModel], gate: Gate) -> Determined:
+        settings = self.settings
+        turns = len(self.constitution.rules) if settings.choice is Choice.TURN else 2
+        return Determined(
+            constitution=constitution_digest(self.constitution),
+            constitution_name=self.constitution.name,
+            rules={rule.id: rule_digest(rule) for rule in self.constitution},
+            templates=self.templates.digest,
+            gate=gate.identity,
+            models={role: model.identity for role, model in models.items()},
+            sampling={
+                role: {"temperature": drawn.temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens}
+                for role, drawn in ((role, settings.drawn(role)) for role in models)
+            },
+            rounds=turns if settings.rounds is None else settings.rounds,
+            choice=settings.choice.value,
+            samples=settings.samples,
+            seed=settings.seed,
+        )

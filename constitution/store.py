@@ -1,0 +1,298 @@
+"""What survives a kill: one SQLite file with every finished model call and every finished row.
+
+A call or a row is committed before the loop goes on, each in one transaction, so after kill -9 the file holds a whole
+row or none of it. The file is in WAL mode: readers (`wardlaw rows`) look in while a run writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from constitution.row import Row, Source
+from guard.models.base import Ask, Reply, TokenLogprob, Usage
+from rules.errors import WardlawError
+
+FILE = "rows.sqlite"
+"""Name of the file in an output folder."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    key BLOB PRIMARY KEY, row TEXT NOT NULL, stage TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, reply TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT, rules TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, row TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS failures (
+    id TEXT PRIMARY KEY, source TEXT NOT NULL, error TEXT NOT NULL, at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rows_by_status ON rows (status, reason);
+"""
+_VERSION = 1
+
+
+class StoreError(WardlawError):
+    """The row store cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a store holds."""
+
+    accepted: int
+    rejected: int
+    failed: int
+    """Rows put aside because a model could not answer; the next run takes them up again."""
+    calls: int
+    tokens: Usage
+
+
+def call_key(identity: str, ask: Ask) -> bytes:
+    """Hash of all that determines a call's answer: model and endpoint, messages, sampling, seed, schema.
+
+    Returns:
+        16 bytes.
+    """
+    whole = [
+        identity,
+        [[message.role, message.content, message.reasoning] for message in ask.messages],
+        asdict(ask.sampling),
+        ask.schema,
+        ask.logprobs,
+    ]
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class RowStore:
+    """The rows and calls of one output folder. One writer at a time; `generate` holds a lock for that."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open the store of `folder`, or make one.
+
+        Raises:
+            StoreError: the folder holds none (`read_only`), or the file is broken or of another version.
+        """
+        self.path = folder / FILE
+        if read_only and not self.path.exists():
+            raise StoreError(
+                f"`{folder}` holds no rows", "name the folder that `wardlaw generate --out` wrote, as it stands there"
+            )
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+            self._prepare(read_only)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _prepare(self, read_only: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise StoreError(
+                f"`{self.path}` is of version {version}; this wardlaw reads version {_VERSION}",
+                "use the wardlaw that wrote it, or another output folder",
+            )
+        if read_only:
+            self._db.execute("PRAGMA query_only = 1")
+            self._db.execute("SELECT 1 FROM rows LIMIT 1")
+            return
+        # NORMAL: a commit is in the operating system's hands before the loop goes on, so a killed process loses
+        # nothing; only a power cut can take back the last commits, and it takes them whole.
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _explain(self, error: sqlite3.Error) -> StoreError:
+        what = str(error)
+        if isinstance(error, sqlite3.OperationalError) and ("full" in what or "disk I/O" in what):
+            return StoreError(
+                f"the disk of `{self.path.parent}` is full or cannot be written ({what}); all rows so far are kept",
+                "make room and run the same command again",
+            )
+        if "locked" in what:
+            return StoreError(f"`{self.path}` is in use by another program", "end it and run again")
+        if "readonly" in what or "unable to open" in what:
+            return StoreError(f"`{self.path}` cannot be written ({what})", "choose another --out folder")
+        return StoreError(f"`{self.path}` is no row store, or is damaged ({what})", "use another output folder")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    # -- calls
+
+    def reply(self, key: bytes) -> Reply | None:
+        """The kept answer to a call, or None."""
+        found = self._db.execute("SELECT reply FROM calls WHERE key = ?", (key,)).fetchone()
+        return None if found is None else _reply_from(found[0])
+
+    def keep_call(self, key: bytes, row: str, stage: str, reply: Reply) -> None:
+        """Keep an answer; durable against kill -9 when this returns.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        values = (key, row, stage, reply.usage.prompt, reply.usage.completion, _reply_text(reply))
+        with self._explained():
+            self._db.execute("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    # -- rows
+
+    def source_of(self, row_id: str) -> Source | None:
+        """Where the finished row with this id came from, or None if no such row is finished."""
+        found = self._db.execute("SELECT json_extract(row, '$.source') FROM rows WHERE id = ?", (row_id,)).fetchone()
+        return None if found is None else Source.model_validate_json(found[0])
+
+    def keep_row(self, position: int, row: Row) -> None:
+        """Keep a finished row under its place in the input. Keeping it twice changes nothing.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        rules = " ".join(dict.fromkeys(round_.rule for round_ in row.rounds))
+        reason = row.rejection.reason if row.rejection else None
+        tokens = row.tokens
+        values = (row.id, row.status, reason, rules, tokens.prompt, tokens.completion, row.model_dump_json())
+        with self._explained():
+            # The place may be taken when prompt files were reordered between runs; then the row goes to the end.
+            taken = self._db.execute("SELECT 1 FROM rows WHERE position = ?", (position,)).fetchone()
+            self._db.execute("BEGIN")
+            try:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO rows (position, id, status, reason, rules, prompt_tokens,"
+                    " completion_tokens, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (None if taken else position, *values),
+                )
+                self._db.execute("DELETE FROM failures WHERE id = ?", (row.id,))
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def replace_row(self, row: Row) -> None:
+        """Write a changed row over the kept one with its id (the duplicates pass does)."""
+        reason = row.rejection.reason if row.rejection else None
+        with self._explained():
+            self._db.execute(
+                "UPDATE rows SET status = ?, reason = ?, row = ? WHERE id = ?",
+                (row.status, reason, row.model_dump_json(), row.id),
+            )
+
+    def rows(
+        self, *, status: str | None = None, reason: str | None = None, rule: str | None = None, row: str | None = None
+    ) -> Iterator[Row]:
+        """Finished rows in the order of the input, one at a time, however many there are.
+
+        Args:
+            status: only `accepted` or `rejected` ones.
+            reason: only those rejected for this reason.
+            rule: only those in which this rule came up.
+            row: only the one whose id begins with this.
+        """
+        where, values = ["position > ?"], []
+        for clause, value in (
+            ("status = ?", status),
+            ("reason = ?", reason),
+            ("instr(' ' || rules || ' ', ' ' || ? || ' ')", rule),
+            ("id GLOB ? || '*'", row),
+        ):
+            if value is not None:
+                where.append(clause)
+                values.append(value)
+        query = f"SELECT position, row FROM rows WHERE {' AND '.join(where)} ORDER BY position LIMIT 256"  # noqa: S608
+        last = -1
+        while True:  # by pages: an open cursor would keep the WAL from being cut back
+            with self._explained():
+                page = self._db.execute(query, (last, *values)).fetchall()
+            if not page:
+                return
+            for _, text in page:
+                yield Row.model_validate_json(text)
+            last = page[-1][0]
+
+    def finals(self, reason: str) -> Iterator[tuple[str, str | None, str]]:
+        """Id, reason of rejection and final answer of the rows that are accepted or rejected for `reason`, in order."""
+        query = (
+            "SELECT position, id, reason, row ->> '$.final' FROM rows WHERE position > ?"
+            " AND (reason IS NULL OR reason = ?) ORDER BY position LIMIT 256"
+        )
+        last = -1
+        while page := self._db.execute(query, (last, reason)).fetchall():
+            for _, row_id, why, final in page:
+                yield row_id, why, final or ""
+            last = page[-1][0]
+
+    # -- failures
+
+    def keep_failure(self, row_id: str, source: Source, error: str) -> None:
+        """Note that a row could not be finished; the next run takes it up again."""
+        with self._explained():
+            self._db.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
+                (row_id, source.model_dump_json(), error, time.time()),
+            )
+
+    def failures(self) -> list[tuple[str, Source, str]]:
+        """Rows that could not be finished: id, source, error."""
+        found = self._db.execute("SELECT id, source, error FROM failures ORDER BY at").fetchall()
+        return [(row_id, Source.model_validate_json(source), error) for row_id, source, error in found]
+
+    def counts(self) -> Counts:
+        """How much is in the store."""
+        by_status = dict(self._db.execute("SELECT status, count(*) FROM rows GROUP BY status").fetchall())
+        calls, prompt, completion = self._db.execute(
+            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) FROM calls"
+        ).fetchone()
+        failed = self._db.execute("SELECT count(*) FROM failures").fetchone()[0]
+        return Counts(
+            by_status.get("accepted", 0), by_status.get("rejected", 0), failed, calls, Usage(prompt, completion)
+        )
+
+    def reasons(self) -> dict[str, int]:
+        """Reason of rejection -> rows, most first."""
+        query = "SELECT reason, count(*) FROM rows WHERE status = 'rejected' GROUP BY reason ORDER BY 2 DESC"
+        return dict(self._db.execute(query).fetchall())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _reply_text(reply: Reply) -> str:
+    return json.dumps(
+        {
+            "text": reply.text,
+            "finish": reply.finish,
+            "reasoning": reply.reasoning,
+            "usage": [reply.usage.prompt, reply.usage.completion],
+            "logprobs": [[item.token, item.logprob, dict(item.top)] for item in reply.logprobs]
+            if reply.logprobs is not None
+            else None,
+        },
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
+
+
+def _reply_from(text: str) -> Reply:
+    kept = json.loads(text)
+    logprobs = kept["logprobs"]
+    return Reply(
+        kept["text"],
+        kept["finish"],
+        kept["reasoning"],
+        Usage(*kept["usage"]),
+        None if logprobs is None else tuple(TokenLogprob(token, p, top) for token, p, top in logprobs),
+    )

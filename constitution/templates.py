@@ -1,0 +1,234 @@
+"""The loop's templates: YAML that a person edits, one file a language, checked when read and rendered with Jinja."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from guard.exchange import Message
+from rules.errors import WardlawError
+from rules.schema import Closed, Critique, Demonstration, NonEmpty, Rule
+
+if TYPE_CHECKING:
+    import jinja2
+
+PROMPTS = Path(__file__).parent / "prompts"
+"""The templates that ship."""
+
+Regex = Annotated[str, Field(min_length=1)]
+
+
+class TemplateError(WardlawError):
+    """A template file is wrong."""
+
+
+class Stage(Closed):
+    """One stage's prompt."""
+
+    system: str
+    """The system message; empty for none."""
+
+    ask: NonEmpty
+    """The user message, a Jinja template."""
+
+    shots: int = Field(default=0, ge=0, le=8)
+    """How many demonstrations are shown before the real case."""
+
+
+class Answer(Closed):
+    """What the answerer is told."""
+
+    system: str = ""
+    """The system message; empty for none."""
+
+
+class RationaleShot(Closed):
+    """A demonstration of a rationale."""
+
+    prompt: NonEmpty
+    title: NonEmpty
+    rule: NonEmpty
+    why: NonEmpty
+    answer: NonEmpty
+    rationale: NonEmpty
+    problem: str | None = None
+    """What a careless answer would have done; left out where the request was harmless."""
+
+
+class Evasive(Closed):
+    """What an evasive answer looks like."""
+
+    refusals: tuple[Regex, ...]
+    """Expressions for a sentence that declines."""
+    boilerplate: tuple[Regex, ...]
+    """Expressions that no answer should hold."""
+    least_words: int = Field(ge=0)
+    """Words (characters of Chinese) that must stand beside the refusal."""
+
+
+class Templates(Closed):
+    """All texts of the loop in one language."""
+
+    language: NonEmpty
+    speakers: Mapping[str, NonEmpty]
+    answer: Answer
+    critique: Stage
+    revision: Stage
+    rationale: Stage
+    judge: Stage
+    demonstrations: tuple[Demonstration, ...]
+    rationales: tuple[RationaleShot, ...]
+    evasive: Evasive
+    process_words: tuple[Regex, ...]
+    """Expressions that give the workshop away, in a rationale or a final answer."""
+    first_person: Regex
+    """A rationale must match this."""
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        for pattern in (*self.evasive.refusals, *self.evasive.boilerplate, *self.process_words, self.first_person):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"`{pattern}` is no regular expression: {error}") from error
+        for name in ("critique", "revision", "rationale", "judge"):
+            self._template(name)
+        return self
+
+    @cached_property
+    def _environment(self) -> jinja2.Environment:
+        import jinja2.sandbox
+
+        return jinja2.sandbox.ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
+
+    @cached_property
+    def _compiled(self) -> dict[str, jinja2.Template]:
+        return {}
+
+    def _template(self, stage: str) -> jinja2.Template:
+        if stage not in self._compiled:
+            import jinja2
+
+            try:
+                self._compiled[stage] = self._environment.from_string(getattr(self, stage).ask)
+            except jinja2.TemplateError as error:
+                raise ValueError(f"the template `{stage}.ask` does not read: {error}") from error
+        return self._compiled[stage]
+
+    def render(self, stage: str, **values: Any) -> str:
+        """The user message of `stage` with `values` filled in.
+
+        Raises:
+            TemplateError: the template names something that is not there.
+        """
+        import jinja2
+
+        try:
+            return self._template(stage).render(**values).strip()
+        except jinja2.TemplateError as error:
+            raise TemplateError(
+                f"template `{stage}.ask` ({self.language}): {error}",
+                "the head of constitution/prompts/en.yaml lists what can stand in a template",
+            ) from error
+
+    def conversation(self, messages: Sequence[Message] | str) -> list[dict[str, str]]:
+        """The messages as a template sees them: each with `speaker` and `content`."""
+        if isinstance(messages, str):
+            return [{"speaker": self.speakers["user"], "content": messages}]
+        return [{"speaker": self.speakers[message.role], "content": message.content} for message in messages]
+
+    def rule(self, rule: Rule) -> dict[str, Any]:
+        """The rule as a template sees it, in this language."""
+        say = self.language
+        return {
+            "id": rule.id,
+            "title": rule.title.say(say),
+            "rule": rule.rule.say(say),
+            "why": rule.why.say(say),
+            "allowed": [text.say(say) for text in rule.allowed],
+            "critique": rule.critique.say(say) if rule.critique else None,
+            "revision": rule.revision.say(say) if rule.revision else None,
+        }
+
+    def shots(self, rule: Rule, count: int, *, breaking: bool = False) -> list[Demonstration]:
+        """Demonstrations for `rule` in this language: its own first, then the file's, breaks and keeps in turn.
+
+        Args:
+            rule: the rule in sight.
+            count: how many.
+            breaking: only those with a revision.
+        """
+        own = [shot for shot in rule.demonstrations if shot.language == self.language]
+        pool = [*own, *self.demonstrations]
+        breaks = [shot for shot in pool if shot.critique.verdict == "breaks"]
+        if breaking:
+            return breaks[:count]
+        # A few shot without a kept rule teaches a small critic that everything breaks.
+        keeps = [shot for shot in pool if shot.critique.verdict == "keeps"]
+        mixed = [shot for pair in zip(breaks, keeps, strict=False) for shot in pair]
+        return mixed[:count]
+
+
+def critique_json(critique: Critique) -> str:
+    """A critique in the shape that the critic is asked for."""
+    return json.dumps(
+        {"quotes": list(critique.quotes), "problem": critique.problem, "verdict": critique.verdict},
+        ensure_ascii=False,
+    )
+
+
+class TemplateSet:
+    """The templates of every language in a folder."""
+
+    def __init__(self, by_language: Mapping[str, Templates]) -> None:
+        if "en" not in by_language and len(by_language) != 1:
+            raise TemplateError("the templates hold several languages and none is `en`", "add an en.yaml")
+        self.by_language = dict(by_language)
+        self.fallback = by_language.get("en") or next(iter(by_language.values()))
+        dumped = {name: item.model_dump(mode="json") for name, item in sorted(self.by_language.items())}
+        text = json.dumps(dumped, ensure_ascii=False, sort_keys=True)
+        self.digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        """Changes with any text of any language, not with comments."""
+
+    @classmethod
+    def read(cls, folder: Path = PROMPTS) -> TemplateSet:
+        """Read every *.yaml of `folder`.
+
+        Raises:
+            TemplateError: no such folder, no file in it, or a file that is wrong, with its path and key.
+        """
+        import yaml
+
+        files = sorted(folder.glob("*.yaml"))
+        if not files:
+            raise TemplateError(
+                f"no templates in `{folder}`", f"copy {PROMPTS.parent.name}/{PROMPTS.name} there and edit the copy"
+            )
+        by_language = {}
+        for path in files:
+            try:
+                templates = Templates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise TemplateError(f"{path}: not YAML: {' '.join(str(error).split())}", "mend the file") from error
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"]) or "the file"
+                raise TemplateError(
+                    f"{path}: `{place}`: {first['msg'].removeprefix('Value error, ')}",
+                    "compare with constitution/prompts/en.yaml",
+                ) from error
+            by_language[templates.language] = templates
+        return cls(by_language)
+
+    def of(self, language: str) -> Templates:
+        """The templates of `language`, or English where there are none."""
+        return self.by_language.get(language) or self.fallback

@@ -1,0 +1,149 @@
+"""What a run shows while it goes on: a live block on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from constitution.calls import Meter
+    from constitution.pipeline import Tally
+
+_LINE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Money a million tokens, in whatever currency."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+    def of(self, prompt: float, completion: float) -> float | None:
+        """What so many tokens cost; None where no price was given."""
+        if not (self.prompt or self.completion):
+            return None
+        return (prompt * self.prompt + completion * self.completion) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The figures of one moment."""
+
+    tally: Tally
+    meter: Meter
+    total: int | None
+    prices: Prices
+
+    @property
+    def done(self) -> int:
+        """Rows finished, by this run or before it, and prompts that need no row."""
+        return self.tally.finished + self.tally.resumed + self.tally.repeated + self.tally.failed
+
+    def rows(self) -> str:
+        """`12/100 rows (9 accepted, 75%)`, and what else there is to say of rows."""
+        tally = self.tally
+        of = f"/{self.total}" if self.total is not None else ""
+        share = f", {100 * tally.accepted / tally.finished:.0f}%" if tally.finished else ""
+        more = [
+            f"{count} {word}"
+            for count, word in (
+                (tally.resumed, "from before"),
+                (tally.repeated, "repeated prompts"),
+                (tally.failed, "put aside"),
+            )
+            if count
+        ]
+        return f"{self.done}{of} rows ({tally.accepted} accepted{share})" + "".join(f", {item}" for item in more)
+
+    def speed(self) -> str:
+        """Tokens a second over the whole run, and calls in flight."""
+        seconds = max(time.monotonic() - self.tally.began, 1e-9)
+        rate = self.meter.usage.completion / seconds
+        return f"{rate:,.0f} tokens/s out, {self.meter.in_flight} calls in flight"
+
+    def left(self) -> str:
+        """The time to go, from the pace so far."""
+        if self.total is None or not self.tally.finished:
+            return "unknown"
+        seconds = time.monotonic() - self.tally.began
+        left = max(0, self.total - self.done) * seconds / self.tally.finished
+        hours, rest = divmod(int(left), 3600)
+        return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+    def cost(self) -> str:
+        """Tokens and money so far, and what the whole will come to."""
+        usage = self.meter.usage
+        text = f"{usage.prompt:,} in + {usage.completion:,} out"
+        spent = self.prices.of(usage.prompt, usage.completion)
+        if spent is not None:
+            text += f" = {spent:,.4f}"
+        if self.total is not None and self.tally.finished:
+            factor = max(0, self.total - self.done) / self.tally.finished
+            whole = (usage.prompt + usage.completion) * (1 + factor)
+            text += f"; forecast {whole:,.0f}"
+            money = self.prices.of(usage.prompt * (1 + factor), usage.completion * (1 + factor))
+            text += f" = {money:,.4f}" if money is not None else ""
+        return text
+
+    def line(self) -> str:
+        """All of it in one line."""
+        return f"{self.rows()}; {self.speed()}; left {self.left()}; tokens {self.cost()}"
+
+    def table(self) -> Table:
+        """All of it as a small block."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_column()
+        if self.total:
+            grid.add_row("", ProgressBar(total=self.total, completed=min(self.done, self.total), width=48))
+        grid.add_row("rows", self.rows())
+        grid.add_row("speed", self.speed())
+        grid.add_row("left", self.left())
+        grid.add_row("tokens", self.cost())
+        if self.tally.last_failure:
+            grid.add_row("put aside", f"[yellow]{_escaped(self.tally.last_failure[:160])}")
+        return grid
+
+
+@contextmanager
+def shown(view: View, *, quiet: bool = False) -> Iterator[None]:
+    """Show `view` on standard error until the block ends."""
+    if quiet:
+        yield
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(get_renderable=view.table, console=Console(stderr=True), refresh_per_second=4, transient=True):
+            yield
+    else:
+        ended = Event()
+        thread = Thread(target=_lines, args=(view, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _lines(view: View, ended: Event) -> None:
+    while not ended.wait(_LINE_EVERY_S):
+        print(view.line(), file=sys.stderr, flush=True)  # noqa: T201  # this is the command line's own output
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

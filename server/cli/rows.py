@@ -1,0 +1,95 @@
+"""Page through the rows of a run, accepted and rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from constitution.row import Row
+
+
+@click.command("rows", short_help="page through a run's rows and rejects")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--status", type=click.Choice(["accepted", "rejected"]), help="Only these.")
+@click.option("--rule", help="Only rows in which this rule came up.")
+@click.option("--reason", help="Only rows rejected for this reason.")
+@click.option("--id", "row_id", help="Only the row whose id begins so.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="Most rows to show.")
+@click.option("--json", "as_json", is_flag=True, help="The whole rows, one JSON object a line.")
+@click.option("--reasons", is_flag=True, help="Only count the rows by status and reason.")
+def command(
+    folder: Path,
+    status: str | None,
+    rule: str | None,
+    reason: str | None,
+    row_id: str | None,
+    limit: int | None,
+    as_json: bool,
+    reasons: bool,
+) -> None:
+    """Page through the rows that `wardlaw generate` kept in FOLDER, also while it is at work."""
+    from constitution.store import RowStore
+
+    with closing(RowStore(folder, read_only=True)) as store:
+        if reasons:
+            counts = store.counts()
+            click.echo(f"accepted {counts.accepted}\nrejected {counts.rejected}")
+            for why, count in store.reasons().items():
+                click.echo(f"  {why} {count}")
+            if counts.failed:
+                click.echo(f"put aside {counts.failed}")
+                for failed, source, error in store.failures()[:20]:
+                    click.echo(f"  {failed} {source.file}:{source.line}: {error}")
+            return
+        rows = islice(store.rows(status=status, reason=reason, rule=rule, row=row_id), limit)
+        first = next(rows, None)
+        if first is None:
+            known = ", ".join(store.reasons()) or "none"
+            click.echo(f"no such row in {folder}; reasons of rejection there: {known}", err=True)
+            raise SystemExit(1)
+        texts = (row.model_dump_json() + "\n" if as_json else _shown(row) for row in _again(first, rows))
+        if as_json:
+            for text in texts:
+                click.echo(text, nl=False)
+        else:
+            click.echo_via_pager(texts)
+
+
+def _again(first: Row, rest: Iterable[Row]) -> Iterator[Row]:
+    yield first
+    yield from rest
+
+
+def _shown(row: Row) -> str:
+    """One row for a terminal."""
+    bold = {"bold": True}
+    head = f"{row.id}  {row.source.file}:{row.source.line}"
+    colour = "green" if row.status == "accepted" else "red"
+    lines = [click.style(head, **bold) + "  " + click.style(row.status, fg=colour)]
+    if row.rejection:
+        lines.append(click.style(f"  {row.rejection.stage}: {row.rejection.reason}: {row.rejection.detail}", fg="red"))
+    lines += [_part(said.role, said.content) for said in row.prompt]
+    if row.answer is not None:
+        lines.append(_part("first answer", row.answer, row.score_answer))
+    for number, round_ in enumerate(row.rounds, 1):
+        lines.append(_part(f"round {number}, {round_.rule}", f"{round_.critique.verdict}: {round_.critique.problem}"))
+        lines += [f'      "{quote}"' for quote in round_.critique.quotes]
+        if round_.revision is not None:
+            lines.append(_part("revision", round_.revision, round_.score_after))
+    if row.rationale:
+        lines.append(_part("rationale", row.rationale))
+    tokens = row.tokens
+    lines.append(click.style(f"  {len(row.calls)} calls, {tokens.prompt} tokens in, {tokens.completion} out", dim=True))
+    return "\n".join(lines) + "\n\n"
+
+
+def _part(name: str, text: str, score: float | None = None) -> str:
+    label = f"{name} [{score:.2f}]" if score is not None else name
+    body = "\n".join(f"    {line}" for line in text.splitlines() or [""])
+    return f"  {click.style(label, fg='cyan')}\n{body}"
