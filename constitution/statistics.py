@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from constitution.row import Record, Row
 
@@ -39,7 +40,7 @@ class Histogram(Record):
         return self.total / self.n if self.n else math.nan
 
     def quantile(self, share: float) -> float:
-        """The value below which `share` (0 to 1) of the values lie, straight within its bin; NaN where there is none."""
+        """The value below which `share` (0 to 1) of the values lie, straight within a bin; NaN where there is none."""
         if not self.n:
             return math.nan
         wanted, seen = share * self.n, 0
@@ -135,7 +136,7 @@ class RunStatistics(Record):
         means = [histogram.mean for histogram in self.scores]
         if not means or not means[0] > 0:
             return ()
-        return tuple((before - after) / means[0] for before, after in zip(means, means[1:], strict=False))
+        return tuple((before - after) / means[0] for before, after in pairwise(means))
 
 
 def gather(rows: Iterable[Row]) -> RunStatistics:

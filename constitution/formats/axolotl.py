@@ -22,7 +22,7 @@ datasets:
     message_field_training: train
     roles_to_train: []
     train_on_eos: turn
-    # with `--reasoning thinking`: field_thinking: thinking, and template_thinking_key as your template calls it
+    # reasoning under `thinking`: add field_thinking: thinking, and template_thinking_key as your template calls it
 ```"""
 
 

@@ -31,8 +31,8 @@ rows = load_dataset(".", "sft", split="train")
 SFTTrainer(MODEL, train_dataset=rows, args=SFTConfig(assistant_only_loss=True)).train()
 ```
 
-With `prompt` and `completion` columns (`--sft completion`) leave `assistant_only_loss` out: TRL then learns the
-completion alone."""
+Where the file has `prompt` and `completion` columns (the option `sft`: `completion`), leave `assistant_only_loss` out:
+TRL then learns the completion alone."""
 
 
 def project(row: Row, options: Options) -> Iterator[dict[str, Any]]:
