@@ -54,6 +54,8 @@ class Source:
         what = message.removeprefix("Value error, ")
         named = f"`{name}`: " if isinstance(name, str) and name else ""
         hint = "the head of guard/models/scripted.py shows every key"
+        if kind == "string_type":
+            hint = "put it in quotes: YAML reads a bare yes, no, on, off or number as something else than text"
         return self.error(loc, Fault(f"{named}{what[:1].lower()}{what[1:]}", hint))
 
 
@@ -67,8 +69,12 @@ def read_source(path: str, text: str) -> Source:
         return _lines(path, text)
     places: Places = {}
     try:
-        # JSON first: YAML refuses the tabs that JSON may be indented with.
-        data = json.loads(text) if path.lower().endswith(".json") else yaml.safe_load(text)
+        if path.lower().endswith(".json"):
+            data = json.loads(text)
+            # For the places alone: YAML reads JSON but for the tabs that it may be indented with.
+            text = text.replace("\t", " ")
+        else:
+            data = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except json.JSONDecodeError as error:
         where = Location(path, error.lineno, error.colno)

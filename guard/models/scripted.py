@@ -146,7 +146,8 @@ def _check(source: Source) -> Script:
     try:
         script = Script.model_validate(source.data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelled key is the cause, the key that is then missing its echo.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         raise source.fault_of(first["loc"], first["type"], first["msg"], _keys(first["loc"])) from None
     for number, entry in enumerate(script.replies):
         hidden = number + 1 < len(script.replies) or script.default is not None
