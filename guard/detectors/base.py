@@ -1,0 +1,90 @@
+"""The one protocol of a detector: what goes in, what comes out, and what it owes to coverage.
+
+The gate knows detectors by this protocol alone, so that each can be replaced without touching gate or callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from guard.exchange import Exchange
+from guard.verdict import Finding
+from rules.schema import Part, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one detector saw in one exchange."""
+
+    findings: tuple[Finding, ...] = ()
+    """Rules at or above their threshold, with spans."""
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Rule id -> highest score from 0 to 1, below the threshold too. A rule left out scored 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Whether a detector looks for a rule in a part. Exactly one of the two fields is filled."""
+
+    by: str = ""
+    """The name under which coverage lists the rule: the detector's, or `name:how` where it looks in a weaker way."""
+
+    why_not: str = ""
+    """Why it does not look."""
+
+    def __bool__(self) -> bool:
+        return bool(self.by)
+
+
+NOTHING = Scan()
+"""The scan of an exchange in which nothing was seen."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Looks for the rules of one constitution, which it was made for. Must be safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """One word; stands in findings, coverage and times."""
+
+    @property
+    def identity(self) -> str:
+        """What, beside the constitution, determines its findings: version, model, weights."""
+
+    @property
+    def instant(self) -> bool:
+        """Whether a short text costs microseconds, so that it may run on an event loop."""
+
+    def covers(self, rule: Rule, part: Part) -> Cover:
+        """Whether it looks for `rule` in `part`; asked once a part, not once a text."""
+
+    def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
+        """Look at the last message of each exchange.
+
+        Returns:
+            one scan an exchange, in order.
+
+        Raises:
+            Exception: any; the gate turns it into degraded coverage, and blocks where a rule's `on_error` says so.
+        """
+
+    def close(self) -> None:
+        """Let go of models and threads. May be called twice."""
+
+
+def parts(exchange: Exchange) -> tuple[tuple[Part, str], ...]:
+    """The parts under judgement and their texts: the last message, and the reasoning kept apart from it, if any."""
+    last = exchange.messages[-1]
+    if last.reasoning is None:
+        return ((exchange.part, last.content),)
+    return ((exchange.part, last.content), (Part.REASONING, last.reasoning))
+
+
+def excerpt(text: str, span: tuple[int, int], limit: int = 160) -> str:
+    """The words of a finding for a person to read, cut to `limit` characters."""
+    start, end = span
+    return text[start:end] if end - start <= limit else text[start : start + limit - 1] + "…"
