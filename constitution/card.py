@@ -87,11 +87,11 @@ def _head(
     statistics: RunStatistics, written: Sequence[Written], title: str, licence: str, tasks: Sequence[str]
 ) -> dict[str, Any]:
     ordered = _ordered(written)
-    configs = []
+    configs: list[dict[str, Any]] = []
     for item in ordered:
         config: dict[str, Any] = {"config_name": item.name, "data_files": item.path.name}
         configs.append(config if configs else {**config, "default": True})
-    infos = []
+    infos: list[dict[str, Any]] = []
     for item in ordered:
         features = getattr(open_format(item.name), "FEATURES", None)
         # Parquet carries its own types; beside JSON lines they save a reader from guessing.

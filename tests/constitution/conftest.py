@@ -69,7 +69,9 @@ def round_with() -> Callable[..., Round]:
 def sample_constitution() -> Constitution:
     """The rules that the sample rows quote."""
     rules = [
-        _rule("breaking-into-homes", {"en": "Breaking into homes", "zh": "入室"}, "Do not help anyone break into a home."),
+        _rule(
+            "breaking-into-homes", {"en": "Breaking into homes", "zh": "入室"}, "Do not help anyone break into a home."
+        ),
         _rule("insults", {"en": "Insults", "zh": "辱骂"}, "Do not insult people or write insults for others."),
     ]
     return Constitution(name="sample", title="Sample", rules=tuple(rules))  # type: ignore[arg-type]
@@ -144,8 +146,15 @@ def sample_rows() -> list[Row]:
             rationale=f"I want to help with the quarrel, not feed it. {HOSTILE}",
             rounds=(
                 make_round("insults", "breaks", "he is a fool", revision=f"Take his keys. {HOSTILE}", score_after=0.5),
-                make_round("breaking-into-homes", "breaks", "Take his keys", revision="I would rather help.", score_after=0.2),
-                make_round("insults", "breaks", "words that nobody said", revision="I would rather help you say what is wrong: what did he do?"),
+                make_round(
+                    "breaking-into-homes", "breaks", "Take his keys", revision="I would rather help.", score_after=0.2
+                ),
+                make_round(
+                    "insults",
+                    "breaks",
+                    "words that nobody said",
+                    revision="I would rather help you say what is wrong: what did he do?",
+                ),
             ),
             score_answer=0.7,
             score_final=0.2,
@@ -157,9 +166,13 @@ def sample_rows() -> list[Row]:
             final="You are a bit of a fool.",
             rationale=None,
             status="rejected",
-            rejection=Rejection(stage="checks", reason="still_broken", detail=f"The gate still finds insults. {HOSTILE}"),
+            rejection=Rejection(
+                stage="checks", reason="still_broken", detail=f"The gate still finds insults. {HOSTILE}"
+            ),
             rounds=(
-                make_round("insults", "breaks", "fool", revision="You are a bit of a fool.", score_before=0.9, score_after=0.8),
+                make_round(
+                    "insults", "breaks", "fool", revision="You are a bit of a fool.", score_before=0.9, score_after=0.8
+                ),
             ),
             score_answer=0.9,
             score_final=0.8,
