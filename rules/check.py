@@ -225,7 +225,8 @@ def _said(example: Example) -> tuple[tuple[str, str], ...]:
 
 def _holds(text: str, literal: str) -> bool:
     """Whether a literal stands in a text, as whole words where the script has word borders."""
-    words = re.escape(literal.casefold())
-    before = r"(?<![a-z0-9_])" if re.match(r"[a-z0-9_]", literal.casefold()) else ""
-    after = r"(?![a-z0-9_])" if re.search(r"[a-z0-9_]$", literal.casefold()) else ""
+    literal = literal.casefold()
+    words = r"\s+".join(re.escape(word) for word in literal.split())
+    before = r"(?<![a-z0-9])" if re.match(r"[a-z0-9]", literal) else ""
+    after = r"(?![a-z0-9])" if re.search(r"[a-z0-9]$", literal) else ""
     return re.search(before + words + after, text.casefold()) is not None

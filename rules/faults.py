@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from rules.docstrings import field_docstrings
 from rules.errors import RuleError
 from rules.places import Node
 from rules.rule_file import RuleFile
@@ -89,15 +90,16 @@ def model_at(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseMode
     for key in path:
         inside = model.model_fields.get(key) if isinstance(key, str) else None
         if inside is not None:
-            model = next(_models_in(inside.annotation), model)
+            model = next(parts_of(inside.annotation), model)
     return model
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def parts_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that stand in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in typing.get_args(annotation):
-        yield from _models_in(part)
+        yield from parts_of(part)
 
 
 def _causes(found: list[Any], node: Node, model: type[BaseModel]) -> list[Any]:
@@ -161,8 +163,7 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
 def _missing(key: str, inner: type[BaseModel], owner: Node, of: str) -> RuleError:
     if inner is Example:
         return RuleError(owner.where, f"an example says nothing in {of}", _EXAMPLE_HINT)
-    field = inner.model_fields.get(key)
-    said = " ".join(((field and field.description) or "").split())
+    said = field_docstrings(inner).get(key, "")
     what = f"{of} has no `{key}`" if inner is Rule or of.startswith("the file") else f"`{key}` is missing in {of}"
     return RuleError(owner.where, what, f"add `{key}:`, {said[:1].lower() + said[1:]}".rstrip(". "))
 

@@ -32,7 +32,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     near = nearest(word, known)
     if near is not None:
         return f"did you mean `{near}`?"
-    return otherwise or "known are " + listed(known)
+    return otherwise or (f"known are {listed(known)}" if known else "none is known")
 
 
 def listed(words: Iterable[object]) -> str:

@@ -1,0 +1,119 @@
+"""The command `wardlaw`: finds its commands by their folder, and tells a person's errors in one line and a hint.
+
+Exit codes: 0 done; 1 what was checked has faults; 2 wrong input or wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+import server.cli
+from rules.errors import WardlawError
+
+_NO_COMMANDS = frozenset({"main"})
+
+
+class Folder(click.Group):
+    """A group whose commands are the files of `server/cli`: each offers one as `command`, read when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands: files, but `main.py` and what begins with `_`."""
+        names = (info.name for info in pkgutil.iter_modules(server.cli.__path__))
+        return sorted(name.replace("_", "-") for name in names if name not in _NO_COMMANDS and not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Read the command's file; None where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"server.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for; a slip of one is answered with the right name."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            from rules.words import did_you_mean, quoted
+
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"no command {quoted(args[0])}\n  hint: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # slow to import, and seldom asked for
+
+        click.echo(f"wardlaw {version('wardlaw')}")
+        ctx.exit()
+
+
+@click.group(cls=Folder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+def cli() -> None:
+    """Rules in YAML that make training data, a gate and a guard.
+
+    Begin with `wardlaw init DIR`.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        args: without the program's name; those of the process where left out.
+    """
+    try:
+        code = cli.main(args=None if args is None else list(args), prog_name="wardlaw", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except WardlawError as error:
+        _tell(error)
+        return 2
+    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
+        told = {str(leaf): leaf for leaf in _leaves(group)}
+        if not all(isinstance(leaf, WardlawError) for leaf in told.values()):
+            raise
+        for leaf in told.values():
+            _tell(leaf)
+        return 2
+
+
+def _tell(error: BaseException) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of a closed pipe go nowhere, else it prints a traceback of its own."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

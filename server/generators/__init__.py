@@ -1,0 +1,4 @@
+"""What is generated, one file each: a `TARGET` from the root of the repository, and `render(root)`, its whole text.
+
+`render` returns None where there is nothing to generate.
+"""
