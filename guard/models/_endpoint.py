@@ -103,7 +103,7 @@ def _base(address: str) -> str:
             f"the address of `{parts.hostname}` seems to hold a key",
             f"keys come from the environment only: put it into `{USUAL_KEY}`, or name a variable with `?key=NAME`",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f]", address.strip()):
         raise ModelConfigError(f"`{_quote(address)}` is no http address", _EXAMPLE)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
@@ -152,4 +152,4 @@ def _seconds(option: str, options: dict[str, str], variable: str, otherwise: flo
 
 
 def _quote(text: str) -> str:
-    return _LIKE_A_KEY.sub("[key]", re.sub(r"//[^/@]*@", "//[key]@", text))[:120]
+    return _LIKE_A_KEY.sub("[key]", re.sub(r"//[^/@]*@", "//[key]@", " ".join(text.split())))[:120]

@@ -42,7 +42,8 @@ class Limit:
         return self._in_flight
 
     async def __aenter__(self) -> None:
-        if not self._waiters and self._in_flight < int(self._allowed):
+        # No one waits while there is room: whoever makes room hands it out before anything else runs.
+        if self._in_flight < int(self._allowed):
             self._in_flight += 1
             return
         turn = asyncio.get_running_loop().create_future()

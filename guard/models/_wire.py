@@ -28,7 +28,7 @@ _NOT_TAKEN = re.compile(
     r"|extra (?:inputs|fields)|extra_forbidden|not (?:permitted|allowed|available)|only the default",
     re.IGNORECASE,
 )
-_SCHEMA_WORDS = re.compile(r"json_schema|structured.?outputs?|guided|grammar", re.IGNORECASE)
+_SCHEMA_WORDS = re.compile(r"schema|structured.?outputs?|guided|grammar", re.IGNORECASE)
 
 
 class Garbled(ValueError):

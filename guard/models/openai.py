@@ -174,16 +174,16 @@ class OpenAIModel:
                 if isinstance(answer, dict) and answer.get("error"):
                     return refusal_in(answer, 200), response.headers
                 return answer, response.headers
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
+            why = self._endpoint.scrub(str(error))
+            hint = "check the address, and that this machine trusts the server's certificate"
+            fault = ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
         except (ValueError, RecursionError):
             fault = Passing("broken", "answers with what is no JSON")
         except aiohttp.ConnectionTimeoutError:
             fault = Passing("down", "takes no connection in time")
         except TimeoutError:
             fault = Passing("broken", f"gave no answer within {deadline:.3g} s", overload=True)
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
-            why = self._endpoint.scrub(str(error))
-            hint = "check the address, and that this machine trusts the server's certificate"
-            fault = ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
         except aiohttp.ClientConnectorError as error:
             why = self._endpoint.scrub(error.strerror or str(error.os_error) or type(error).__name__)
             fault = Passing("down", f"takes no connection: {why}")

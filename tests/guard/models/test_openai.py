@@ -16,6 +16,7 @@ from tenacity import RetryCallState
 
 from guard.exchange import Message
 from guard.models import open_model, schemes
+from guard.models._endpoint import read_endpoint
 from guard.models._patience import Passing, Patience, _Course
 from guard.models._refusals import retry_after
 from guard.models.base import (
@@ -401,6 +402,7 @@ REFUSED_FIELDS = {
     ),
     "schema": (error("This response_format type is unavailable now"), {"response_format"}),
     "schema-by-other-words": (error("structured outputs are not enabled"), {"response_format"}),
+    "schema-not-understood": (error("JSON schema error at #: unrecognized type"), {"response_format"}),
     "logprobs": (error("This model does not support logprobs"), {"logprobs", "top_logprobs"}),
     "temperature": (error("Unsupported value: 'temperature' does not support 0.7 with this model."), {"temperature"}),
 }
@@ -463,9 +465,17 @@ async def test_a_key_is_seen_nowhere_but_in_the_request(endpoint, connect, monke
     assert KEY not in caplog.text
 
 
+async def test_a_key_glued_to_other_words_is_scrubbed_and_a_dummy_key_leaves_words_alone(endpoint, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "abcdefgh")
+    assert read_endpoint(f"{endpoint.base}#m").scrub("xabcdefghx, abcdefgh\n!") == "x[key]x, [key] !"
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    assert read_endpoint(f"{endpoint.base}#m").scrub("an extra x") == "an extra [key]"
+
+
 @pytest.mark.parametrize(
     "spec",
     [
+        "http://user:hunter2@host/v1#m",
         f"http://{KEY}@host/v1#m",
         f"http://user:{KEY}@host/v1#m",
         f"http://host/v1/{KEY}#m",
@@ -479,7 +489,7 @@ async def test_a_key_in_the_address_is_refused_and_not_repeated(spec, endpoint):
     with pytest.raises(ModelConfigError) as caught:
         open_model(f"openai:{spec}")
     assert caught.value.hint
-    for secret in (KEY, "0123456789abcdef0123456789abcdef", "AKIAABCDEFGHIJKLMNOP"):
+    for secret in (KEY, "hunter2", "0123456789abcdef0123456789abcdef", "AKIAABCDEFGHIJKLMNOP"):
         assert secret not in str(caught.value)
 
 
@@ -494,6 +504,10 @@ async def test_a_key_in_the_address_is_refused_and_not_repeated(spec, endpoint):
         ("host/v1#m", "is no http address"),
         ("ftp://host/v1#m", "is no http address"),
         ("http://host:port/v1#m", "is no address"),
+        ("http://host:99999/v1#m", "is no address"),
+        ("http://[::1/v1#m", "is no address"),
+        ("http://ho st/v1#m", "is no http address"),
+        ("http://host/v1\nHost: x#m", "is no http address"),
         ("http://host/v1?tiemout=3#m", "did you mean `timeout`"),
         ("http://host/v1?timeout=soon#m", "no number of seconds"),
         ("http://host/v1?timeout=-1#m", "no number of seconds"),
@@ -580,20 +594,24 @@ async def test_the_limit_shrinks_where_the_endpoint_is_overloaded_and_recovers_a
     assert model.limit.current == 32
 
 
-async def test_a_limit_on_one_loop_does_not_bind_the_model_to_it(endpoint):
-    model = open_model(f"openai:{endpoint.base}#mock")
-
-    def elsewhere():
+@pytest.mark.parametrize("closing", ["await model.close()", "pass"], ids=["closed", "left open"])
+async def test_a_model_can_be_used_from_one_event_loop_after_another(endpoint, closing):
+    code = f"""if True:
+        import asyncio
+        from guard.exchange import Message
+        from guard.models import open_model
+        from guard.models.base import Ask
+        model = open_model("openai:{endpoint.base}#mock")
         async def once():
-            try:
-                return (await model.chat(ask())).text
-            finally:
-                await model.close()
-
-        return asyncio.run(once())
-
-    assert await asyncio.to_thread(elsewhere) == "Fine."
-    assert await asyncio.to_thread(elsewhere) == "Fine."
+            print((await model.chat(Ask((Message("user", "x"),)))).text)
+            {closing}
+        asyncio.run(once())
+        asyncio.run(once())
+    """
+    # In a process of its own, since what the second case leaves open would be blamed on other tests.
+    run = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    said, _ = await run.communicate()
+    assert said.split() == [b"Fine.", b"Fine."]
 
 
 async def test_calls_made_one_after_another_share_their_connections(endpoint, connect):
