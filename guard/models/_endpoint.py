@@ -91,6 +91,8 @@ def _base(address: str) -> str:
     try:
         parts = urlsplit(address.strip())
         port = parts.port
+        # Look-up encodes the name so, and what it cannot encode fails there as late as the first call.
+        (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise ModelConfigError(f"`{_quote(address)}` is no address: {error}", _EXAMPLE) from None
     if "@" in parts.netloc:

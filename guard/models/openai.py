@@ -183,10 +183,11 @@ class OpenAIModel:
         except aiohttp.ConnectionTimeoutError:
             fault = Passing("down", "takes no connection in time")
         except TimeoutError:
-            fault = Passing("broken", f"gave no answer within {deadline:.3g} s", overload=True)
+            fault = Passing("broken", f"gave no answer within {round(deadline, 2):g} s", overload=True)
         except aiohttp.ClientConnectorError as error:
-            why = self._endpoint.scrub(error.strerror or str(error.os_error) or type(error).__name__)
-            fault = Passing("down", f"takes no connection: {why}")
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            why = "connection refused" if refused else error.strerror or type(error).__name__
+            fault = Passing("down", f"takes no connection: {self._endpoint.scrub(why)}")
         except (aiohttp.ClientError, OSError) as error:
             fault = Passing("broken", f"broke off its answer ({type(error).__name__})")
         raise fault
@@ -243,16 +244,16 @@ class OpenAIModel:
 
     def _unavailable(self, over: GivenUp) -> ModelUnavailable:
         last, base = over.last, self._endpoint.base
-        tried = f"{over.attempts} attempt{'s' if over.attempts > 1 else ''} in {over.spent:.3g} s"
+        tried = f"{over.attempts} attempt{'s' if over.attempts > 1 else ''} in {round(over.spent, 1):g} s"
         if last.kind == "down":
             hint = "start the server, or check host and port in the model's name"
         elif last.kind == "busy":
-            asked = f"it asks to wait {last.retry_after:.3g} s; " if last.retry_after else ""
+            asked = f"it asks to wait {round(last.retry_after, 1):g} s; " if last.retry_after else ""
             hint = f"{asked}wait longer with `WARDLAW_PATIENCE=seconds`, or send fewer calls at once"
         elif last.overload:
             hint = "give an attempt longer with `WARDLAW_CALL_TIMEOUT=seconds`, or send fewer calls at once"
         else:
-            hint = "look at the server's log; what this call asked for is not lost and can be asked again"
+            hint = "look at the server's log, and at what stands between it and here"
         what = f"`{base}` {last.what} (`{self._endpoint.model}`, {tried})"
         return ModelUnavailable(what, hint, endpoint_down=last.kind == "down")
 
