@@ -571,11 +571,11 @@ async def test_cancelling_a_call_closes_its_connection(endpoint, connect):
 
 async def test_a_call_can_be_cancelled_while_it_waits_to_be_tried_again(endpoint, connect):
     endpoint.always(429, error("later"), headers={"Retry-After": "3"})
-    model = connect()
+    model = connect(concurrency=1)
     call = asyncio.create_task(model.chat(ask()))
     await endpoint.arrived.wait()
-    while model.limit.in_flight:
-        await asyncio.sleep(0.005)
+    async with model.limit:  # its place is free: it waits
+        pass
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
@@ -586,8 +586,10 @@ async def test_a_retried_attempt_that_is_cancelled_closes_its_connection_too(end
     endpoint.then(500, error("boom")).always(hang=True)
     model = connect()
     call = asyncio.create_task(model.chat(ask()))
-    while len(endpoint.seen) < 2:
-        await asyncio.sleep(0.005)
+    await endpoint.arrived.wait()
+    endpoint.arrived.clear()
+    await endpoint.arrived.wait()
+    assert len(endpoint.seen) == 2
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
