@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from rules.errors import WardlawError
@@ -41,27 +43,57 @@ def reasoning_of(message: Mapping[str, Any]) -> str | None:
 
 
 def render(template: Any, messages: Sequence[Mapping[str, Any]]) -> str:
-    """The conversation as text.
+    """The conversation as text, by the template alone.
+
+    Not by `tokenizer.apply_chat_template`: newer releases copy reasoning from one key to the others before they render,
+    and a file that needs that loses its reasoning wherever the template runs without.
 
     Raises:
         TemplateRefused: as `reasoning_survives` says.
     """
     import jinja2
-    from transformers.utils.chat_template_utils import render_jinja_template
 
     text = template if isinstance(template, str) else template.chat_template
-    specials = {} if isinstance(template, str) else template.special_tokens_map
+    specials = {} if isinstance(template, str) else dict(template.special_tokens_map)
     if isinstance(text, dict):
         text = text.get("default")
     if not text:
         raise TemplateRefused("the tokenizer has no chat template", "give the template's text")
+    values = {"bos_token": "", "eos_token": "", **specials, "messages": [dict(message) for message in messages]}
     try:
-        rendered, _ = render_jinja_template(
-            conversations=[[dict(message) for message in messages]], chat_template=text, **specials
-        )
-    except jinja2.TemplateError as error:
+        return str(_environment().from_string(text).render(values))
+    # A template is a program of others: it also stops with the errors of Python, as on a None where it joins texts.
+    except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError) as error:
         raise TemplateRefused(
             f"the chat template refused the messages: {error}",
             "see which roles and keys it knows, and choose the reasoning option that it reads",
         ) from error
-    return str(rendered[0])
+
+
+@cache
+def _environment() -> Any:
+    """Jinja as chat templates expect it: sandboxed, loop controls, and the tag that marks what is learnt."""
+    import jinja2
+    import jinja2.ext
+    import jinja2.sandbox
+
+    class Generation(jinja2.ext.Extension):
+        tags = {"generation"}  # noqa: RUF012  # as the base class has it
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
+    )
+
+    def stop(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    def tojson(value: Any, **how: Any) -> str:
+        return json.dumps(value, **{"ensure_ascii": False, **how})
+
+    environment.globals |= {"raise_exception": stop, "strftime_now": lambda _: "2000-01-01"}
+    environment.filters["tojson"] = tojson
+    return environment

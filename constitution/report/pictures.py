@@ -185,10 +185,6 @@ def _of_the_page(text: str, name: str) -> str:
     text = text.replace("<svg", f'<svg class="{name}" aria-hidden="true"', 1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    text = re.sub(r"font: (?:(\d+|bold) )?([\d.]+)px [^;\"]*", _font, text)
-    return text.strip()
-
-
-def _font(match: re.Match[str]) -> str:
-    weight = f"font-weight: {match[1]}; " if match[1] else ""
-    return f"{weight}font-size: {match[2]}px"
+    # The names of groups would stand twice in a page of two pictures; nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    return re.sub(r"font-family: [^;\"]*;? ?", "", text).strip()

