@@ -22,14 +22,25 @@ def critique_messages(
     templates: Templates, rule: Rule, conversation: Sequence[Message], answer: str
 ) -> tuple[Message, ...]:
     """The messages that ask for a critique: system, few shots, then the case."""
+    before = templates.prefix("critique", rule, lambda: _shown(templates, rule))
+    ask = templates.render(
+        "critique",
+        conversation=templates.conversation(conversation),
+        answer=answer,
+        rule=templates.rule(rule),
+    )
+    return (*before, Message("user", ask))
+
+
+def _shown(templates: Templates, rule: Rule) -> list[Message]:
+    """System message and few shots."""
     messages = [Message("system", templates.critique.system)] if templates.critique.system else []
     seen = templates.rule(rule)
     for shot in templates.shots(rule, templates.critique.shots):
         prompt = shot.prompt if isinstance(shot.prompt, str) else [Message(t.role, t.content) for t in shot.prompt]
         ask = templates.render("critique", conversation=templates.conversation(prompt), answer=shot.answer, rule=seen)
         messages += [Message("user", ask), Message("assistant", critique_json(shot.critique))]
-    ask = templates.render("critique", conversation=templates.conversation(conversation), answer=answer, rule=seen)
-    return (*messages, Message("user", ask))
+    return messages
 
 
 def critique_schema(answer: str) -> Mapping[str, Any]:

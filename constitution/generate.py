@@ -16,6 +16,7 @@ from constitution.choice import Choice
 from constitution.duplicates import reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import Options, open_format
+from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
 from constitution.pipeline import RowMachine, Tally
 from constitution.run import Determined, claim, locked
@@ -198,6 +199,7 @@ class Generation:
                     sampling=run.sampling,
                 )
                 machine = RowMachine(loop, store, self.tally, concurrency=self._concurrency())
+                load_statistics()
                 spent = None
                 try:
                     await machine.run(self._prompts())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def script_of(text: str) -> str | None:
 
     A Han character weighs three Latin letters, about the length of the word it stands for.
     """
-    text = _CODE.sub(" ", text)
+    text = _CODE.sub(" ", text) if "`" in text else text
+    if text.isascii():
+        return "latin" if _LATIN.search(text) else None
     counts = {name: len(pattern.findall(text)) for name, pattern in _SCRIPTS.items()}
     for name in ("zh", "ja", "ko"):
         counts[name] *= 3
@@ -70,12 +72,20 @@ def same_language(left: str, right: str) -> bool:
         return False
     if scripts[0] != "latin":
         return True
-    languages = _latin_language(left), _latin_language(right)
-    return None in languages or languages[0] == languages[1]
+    wanted = _latin_language(left)
+    if wanted is None:
+        return True
+    return _latin_language(right) in (wanted, None)
 
 
+def load_statistics() -> None:
+    """Load the letter statistics (half a second) now, so that the first long text does not wait for them."""
+    _identifier()
+
+
+@lru_cache(maxsize=512)  # a row's prompt is looked at again with each text that is held against it
 def _latin_language(text: str) -> str | None:
-    text = _CODE.sub(" ", text)
+    text = _CODE.sub(" ", text) if "`" in text else text
     if len(_LATIN.findall(text)) < _SURE_LETTERS:
         return None  # a handful of words is no base for statistics
     language, confidence = _identifier().classify(text)

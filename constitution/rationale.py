@@ -25,9 +25,23 @@ def rationale_messages(
         answer: the final answer.
         problem: what the critic found in the first answer; None where nothing had to change.
     """
+    stage = "rationale" if problem is None else "rationale of a change"
+    before = templates.prefix(stage, rule, lambda: _shown(templates, harmless=problem is None))
+    ask = templates.render(
+        "rationale",
+        conversation=templates.conversation(conversation),
+        answer=answer,
+        rule=templates.rule(rule),
+        problem=problem,
+    )
+    return (*before, Message("user", ask))
+
+
+def _shown(templates: Templates, *, harmless: bool) -> list[Message]:
+    """System message and few shots."""
     messages = [Message("system", templates.rationale.system)] if templates.rationale.system else []
     # The shots of the same kind come last, next to the case: small models follow the nearest one.
-    shots = sorted(templates.rationales, key=lambda shot: (shot.problem is None) == (problem is None))
+    shots = sorted(templates.rationales, key=lambda shot: (shot.problem is None) == harmless)
     for shot in shots[-templates.rationale.shots :] if templates.rationale.shots else ():
         ask = templates.render(
             "rationale",
@@ -37,14 +51,7 @@ def rationale_messages(
             problem=shot.problem,
         )
         messages += [Message("user", ask), Message("assistant", shot.rationale)]
-    ask = templates.render(
-        "rationale",
-        conversation=templates.conversation(conversation),
-        answer=answer,
-        rule=templates.rule(rule),
-        problem=problem,
-    )
-    return (*messages, Message("user", ask))
+    return messages
 
 
 def read_rationale(text: str) -> str:

@@ -21,6 +21,19 @@ def revision_messages(
     templates: Templates, rule: Rule, conversation: Sequence[Message], answer: str, critique: Critique
 ) -> tuple[Message, ...]:
     """The messages that ask for a revision: system, few shots, then the case."""
+    before = templates.prefix("revision", rule, lambda: _shown(templates, rule))
+    ask = templates.render(
+        "revision",
+        conversation=templates.conversation(conversation),
+        answer=answer,
+        rule=templates.rule(rule),
+        critique=critique,
+    )
+    return (*before, Message("user", ask))
+
+
+def _shown(templates: Templates, rule: Rule) -> list[Message]:
+    """System message and few shots."""
     messages = [Message("system", templates.revision.system)] if templates.revision.system else []
     seen = templates.rule(rule)
     for shot in templates.shots(rule, templates.revision.shots, breaking=True):
@@ -33,10 +46,7 @@ def revision_messages(
             critique=shot.critique,
         )
         messages += [Message("user", ask), Message("assistant", shot.revision or shot.answer)]
-    ask = templates.render(
-        "revision", conversation=templates.conversation(conversation), answer=answer, rule=seen, critique=critique
-    )
-    return (*messages, Message("user", ask))
+    return messages
 
 
 def read_revision(text: str) -> str:

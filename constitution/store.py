@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from constitution.row import Row, Source
@@ -26,7 +26,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     key BLOB PRIMARY KEY, row TEXT NOT NULL, stage TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, reply TEXT NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS rows (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT, rules TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, row TEXT NOT NULL
@@ -61,15 +61,16 @@ def call_key(identity: str, ask: Ask) -> bytes:
     Returns:
         16 bytes.
     """
-    whole = [
-        identity,
-        [[message.role, message.content, message.reasoning] for message in ask.messages],
-        asdict(ask.sampling),
-        ask.schema,
-        ask.logprobs,
-    ]
-    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    sampling = ask.sampling
+    drawn = (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed, sampling.stop)
+    told = hashlib.blake2b(json.dumps([identity, drawn, ask.schema, ask.logprobs], sort_keys=True).encode())
+    for message in ask.messages:
+        # Few shots make messages long: they go in as they are, each with its length, where JSON would escape them.
+        for text in (message.role, message.content, message.reasoning):
+            said = b"" if text is None else text.encode("utf-8", "surrogatepass")
+            told.update(b"%d:" % (-1 if text is None else len(said)))
+            told.update(said)
+    return told.digest()[:16]
 
 
 class RowStore:
@@ -107,6 +108,7 @@ class RowStore:
         # nothing; only a power cut can take back the last commits, and it takes them whole.
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; each checkpoint holds up all rows for its fsyncs
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -114,6 +114,24 @@ class Templates(Closed):
     def _compiled(self) -> dict[str, jinja2.Template]:
         return {}
 
+    @cached_property
+    def _prefixes(self) -> dict[tuple[str, str], tuple[Rule, tuple[Message, ...]]]:
+        return {}
+
+    @cached_property
+    def _rules(self) -> dict[str, tuple[Rule, Mapping[str, Any]]]:
+        return {}
+
+    def prefix(self, stage: str, rule: Rule, make: Callable[[], Sequence[Message]]) -> tuple[Message, ...]:
+        """The messages that stand before every case of `stage` under `rule`, rendered once.
+
+        Few shots are most of the text of a call; rendered anew for each, they were half of the loop's own work.
+        """
+        kept = self._prefixes.get((stage, rule.id))
+        if kept is None or kept[0] is not rule:
+            kept = self._prefixes[stage, rule.id] = rule, tuple(make())
+        return kept[1]
+
     def _template(self, stage: str) -> jinja2.Template:
         if stage not in self._compiled:
             import jinja2
@@ -146,8 +164,14 @@ class Templates(Closed):
             return [{"speaker": self.speakers["user"], "content": messages}]
         return [{"speaker": self.speakers[message.role], "content": message.content} for message in messages]
 
-    def rule(self, rule: Rule) -> dict[str, Any]:
+    def rule(self, rule: Rule) -> Mapping[str, Any]:
         """The rule as a template sees it, in this language."""
+        kept = self._rules.get(rule.id)
+        if kept is None or kept[0] is not rule:
+            kept = self._rules[rule.id] = rule, self._seen(rule)
+        return kept[1]
+
+    def _seen(self, rule: Rule) -> dict[str, Any]:
         say = self.language
         return {
             "id": rule.id,

@@ -46,7 +46,10 @@ def open_model(spec: str, *, concurrency: int) -> OpenAIModel:
     Raises:
         ModelConfigError: `spec` is no address with a model, or its key is not in the environment.
     """
-    return OpenAIModel(read_endpoint(spec), concurrency=concurrency)
+    endpoint = read_endpoint(spec)
+    import aiohttp  # noqa: F401  # a quarter of a second that the first call would wait for, and all rows behind it
+
+    return OpenAIModel(endpoint, concurrency=concurrency)
 
 
 class OpenAIModel:
