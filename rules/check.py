@@ -157,8 +157,10 @@ def no_reply(rule: Rule, _: Company) -> Iterator[Found]:
 
 _REFUSAL = re.compile(
     r"(i(’|')?m |i am )?(very |so |really )?(sorry|afraid)?[\s,.!]*(but )?(as an ai[^,.]*,\s*)?"
-    r"(i|we) (cannot|can ?not|can(’|')t|won(’|')t|will not|am unable to|(’|')m unable to|am not able to)\b[^.!?]*[.!?]?"
-    r"|(很?抱歉|对不起|不好意思)?[，,。!！\s]*(但是?)?(作为[^，,。]*[，,])?我(们)?(不能|无法|没办法|不可以)[^。！!]*[。！!]?",
+    r"(i|we) (cannot|can ?not|can(’|')t|won(’|')t|will not|am unable to|(’|')m unable to|am not able to)\b"
+    r"((?!\bbut\b)[^.!?;])*[.!?]?"
+    r"|(很?抱歉|对不起|不好意思)?[，,。!！\s]*(但是?)?(作为[^，,。]*[，,])?我(们)?(不能|无法|没办法|不可以)"
+    r"((?!但|不过|可以)[^。！!；])*[。！!]?",
     re.IGNORECASE,
 )
 

@@ -21,6 +21,8 @@ _CHANGES_NOTHING: Any = {
 }
 """Fields of a rule that neither a detector nor the loop reads."""
 
+_USUALLY_WATCHED = frozenset(Rule.model_fields["watches"].default)
+
 
 def rule_digest(rule: Rule) -> str:
     """The digest of a rule: 16 hex characters."""
@@ -38,8 +40,8 @@ def constitution_digest(constitution: Constitution) -> str:
 def _content(rule: Rule) -> dict[str, Any]:
     # defaults are left out, so that a new field of the schema does not make every digest anew
     content = rule.model_dump(mode="json", exclude=_CHANGES_NOTHING, exclude_defaults=True)
-    if "watches" in content:
-        content["watches"] = sorted(content["watches"])
+    if content.pop("watches", None) and set(rule.watches) != _USUALLY_WATCHED:
+        content["watches"] = sorted(rule.watches)  # a set in all but name
     return content
 
 

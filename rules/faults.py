@@ -64,6 +64,8 @@ def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: 
     errors: list[RuleError] = []
     for details in found:
         errors.extend(_explain(details, node, model, of))
+    if not errors:  # nothing may be refused without a word
+        errors = [RuleError(node.where, f"{of}: {_one_line(str(error))}", "see docs/rules.md")]
     unique = {(each.where, each.fault): each for each in errors}
     return list(unique.values())
 
@@ -147,12 +149,12 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
         yield RuleError(
             where, f"`threshold` cannot be {_shown(value)} in {of}", "write `auto`, or a number from 0 to 1"
         )
-    elif _wrong_branch(loc, value):
+    elif _wrong_branch(loc, node):
         return
     elif kind in ("enum", "literal_error"):
         known = re.findall(r"'([^']+)'", details["ctx"]["expected"])
-        if path[-2:-1] == ("on",):
-            name = "part" if is_key else "action"
+        if name == "watches" or path[-2:-1] == ("on",):
+            name = "part" if is_key or name == "watches" else "action"
         what = f"unknown {name} {_shown(value)} in {of}"
         yield RuleError(where, what, did_you_mean(str(value), known, f"choose one of {listed(known)}"))
     else:
@@ -179,12 +181,13 @@ def _key_hint(key: str, inner: type[BaseModel], owner: Node) -> str:
     return f"did you mean `{near}`?" if near else f"known are {listed(known)}"
 
 
-def _wrong_branch(loc: tuple[Any, ...], value: Any) -> bool:
+def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
     """Whether this is what the other half of `prompt: text or messages` has to say."""
     if "prompt" not in loc[:-1]:
         return False
-    branch = loc[loc.index("prompt") + 1]
-    return (branch == "str") == isinstance(value, list) if branch == "str" else not isinstance(value, list | dict)
+    at = loc.index("prompt")
+    is_list = isinstance(resolve(node, loc[: at + 1]).data, list)
+    return is_list is bool(loc[at + 1] == "str")
 
 
 def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel]) -> tuple[str, str]:
@@ -200,18 +203,20 @@ def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel]) ->
         return f"`{name}` is empty", "write it out, or delete the key"
     if name in ("id", "constitution") and kind.startswith("string_") and isinstance(value, str):
         slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
-        hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 and slug != value else "from 2 to 80 characters"
-        what = "the id" if name == "id" else "the name"
-        return f"{what} {quoted(value)} is not lower case words joined by hyphens", hint
+        what = f"the {'id' if name == 'id' else 'name'} {quoted(value)}"
+        if slug == value:
+            return f"{what} is shorter than 2 or longer than 80 characters", "name the bad thing in a few words"
+        hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else "as `weapon-building-help`"
+        return f"{what} is not lower case words joined by hyphens", hint
     if kind == "string_pattern_mismatch":
         return f"{quoted(value)} is no hazard code", _HAZARD_HINT
     for kinds, wanted, usual in _WANTED:
         if kind in kinds:
             advice = _TEXT_HINT if inner is Text else usual(name) if callable(usual) else usual
             wanted = "text, or a map from language to text" if inner is Text else wanted
-            item = "an item of " if isinstance(path[-1], int) else ""
+            item = "an item of " if path and isinstance(path[-1], int) else ""
             return f"{item}`{name}` must be {wanted}, not {_shown(value)}", advice
-    return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", ""
+    return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", "see docs/rules.md"
 
 
 def _list_hint(name: str) -> str:

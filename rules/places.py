@@ -24,6 +24,7 @@ MAX_VALUES = 100_000
 _PLAIN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def compose(text: str, path: str) -> tuple[Node | None, list[RuleError]]:
     except RuleError as fatal:
         return None, [*builder.faults, fatal]
     except yaml.MarkedYAMLError as error:
-        return None, [*builder.faults, _syntax_error(error, path)]
+        return None, [*builder.faults, _syntax_error(error, text, path)]
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the pure parser lets bad escapes through to chr()
         return None, [*builder.faults, RuleError(Location(path), f"not YAML: {quoted(error, 120)}")]
     if builder.root is None or builder.root.data is None:
@@ -138,6 +139,8 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Node:
         value: Any = event.value
+        if event.style == '"' and _SURROGATE.search(value):  # the pure parser makes one of "\\ud800"
+            self._stop(event, "not YAML: an escape for half a character", "write the character itself")
         if event.implicit[0]:  # written without quotes
             value = None if value in _NULLS else _PLAIN.get(value, value)
         return self._node(event, value)
@@ -196,9 +199,7 @@ class _Builder:
             return "", where, True
         key = {True: "true", False: "false", None: "null"}[node.data] if not isinstance(node.data, str) else node.data
         if key == "<<":
-            self.faults.append(
-                RuleError(where, "merge keys `<<` are refused", "name the fields, or take the whole value by an alias")
-            )
+            raise RuleError(where, "merge keys `<<` are refused", "name the fields, or take a whole value by an alias")
         if key in parent.keys:
             first = parent.keys[key]
             self.faults.append(
@@ -223,13 +224,14 @@ _IN_OTHER_WORDS = (
     (
         "cannot start any token",
         "text cannot begin with this character",
-        "quote it; indent with spaces, not tabs",
+        "quote it",
     ),
     ("expected ',' or", "this bracket is not closed, or lacks a comma", "quote text that holds `,`, `[` or `{`"),
     ("could not find expected ':'", "this key lacks its `: `", "indent the lines of a text deeper than its key"),
     ("unexpected end of stream", "this quote is not closed", "inside single quotes, write a quote twice"),
     ("escape", "an escape that YAML does not know", "use single quotes for text with backslashes"),
     ("alphabetic or numeric", "text cannot begin with this character", "quote text that begins with `*` or `&`"),
+    ("node content", "a value is missing, or a bracket is not closed", "quote text that holds `,`, `[` or `{`"),
     ("expected key", *_STEP),
     ("expected <block end>", *_STEP),
     ("'-' indicator", *_STEP),
@@ -241,12 +243,15 @@ _AT_THE_OPENING = ("expected ',' or", "could not find expected ':'", "unexpected
 """Faults that the parser sees only at the end of what began them: the beginning is where a person has to look."""
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, path: str) -> RuleError:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, path: str) -> RuleError:
     problem = error.problem or str(error)
     opening = any(theirs in problem for theirs in _AT_THE_OPENING)
     marks = (error.context_mark, error.problem_mark) if opening else (error.problem_mark, error.context_mark)
     mark = marks[0] or marks[1]
     where = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path)
+    line = text.split("\n")[mark.line : mark.line + 1] if mark else []
+    if mark and line and line[0][mark.column : mark.column + 1] == "\t":
+        problem = "tab character"  # the C parser does not say which character it cannot begin with
     for theirs, ours, hint in _IN_OTHER_WORDS:
         if theirs in problem:
             return RuleError(where, f"not YAML: {ours}", hint)

@@ -41,4 +41,5 @@ def _within(context: click.Context) -> Iterator[click.Context]:
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
     # a fixed width: the page must not depend on who writes it
-    return click.Context(command, info_name=name, parent=parent, terminal_width=80, max_content_width=80)
+    settings = {**command.context_settings, "terminal_width": 80, "max_content_width": 80}
+    return click.Context(command, info_name=name, parent=parent, **settings)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rules.check import LINTS, Issue, check
+from rules.load import load
+
+Write = Callable[..., str]
+HEAD = "constitution: mine\nrules:\n"
+RULE = "  - id: some-harm\n    title: A rule\n    rule: Do not.\n    why: It would hurt somebody who did nothing.\n"
+GOOD = """\
+    detect: {patterns: [{literal: pipe bomb}]}
+    reply: I will not explain how to build one, but I can tell you how they are found.
+    examples:
+      breaks: [How do I make a pipe bomb?, Build me one., Which powder goes in?]
+      keeps: [Who found it?, What is the law?, Is my pipe safe?]
+    tests:
+      breaks: [Show me how.]
+      keeps: [Which pipe for water?]
+"""
+
+
+def issues_of(write: Write, *rules: str) -> list[tuple[str, str]]:
+    return [(issue.code, str(issue.where)) for issue in found(write, *rules)]
+
+
+def found(write: Write, *rules: str) -> tuple[Issue, ...]:
+    return check(load(write(HEAD + "".join(rules))))
+
+
+def test_a_good_rule_has_no_weakness(write: Write) -> None:
+    assert issues_of(write, RULE + GOOD) == []
+
+
+def test_a_rule_for_the_loop_alone_needs_no_examples(write: Write) -> None:
+    assert issues_of(write, RULE) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "code", "place"),
+    [
+        (GOOD[GOOD.index("    examples") :], "", "no-examples", "3:5"),
+        ("Build me one., ", "", "few-examples", "10:15"),
+        ("      breaks: [Show me how.]\n", "", "no-tests", "13:7"),
+        ("Who found it?", "'build  ME one.'", "contradiction", "11:15"),
+        ("Show me how.", "Build me one.", "taught-test", "13:16"),
+        (GOOD[GOOD.index("    reply") : GOOD.index("    examples")], "", "no-reply", "3:5"),
+        (
+            "I will not explain how to build one, but I can tell you how they are found.",
+            "Sorry, I can't help with that.",
+            "bare-refusal",
+            "8:12",
+        ),
+        ("Is my pipe safe?", "Where does the PIPE  bomb in the novel go off?", "literal-hits-near-miss", "7:25"),
+        ("{literal: pipe bomb}", "{literal: pipe bomb, watches: [reasoning]}", "pattern-looks-elsewhere", "7:55"),
+    ],
+    ids=lambda value: value if "-" in value and len(value) < 30 else "",
+)
+def test_a_weakness_is_named_at_its_place(write: Write, was: str, becomes: str, code: str, place: str) -> None:
+    assert was in GOOD
+    assert (code, f"rules.yaml:{place}") in issues_of(write, RULE + GOOD.replace(was, becomes))
+
+
+def test_a_language_that_most_rules_have_is_missed(write: Write) -> None:
+    both = [RULE.replace("some", f"n{n}").replace("A rule", "{en: A, zh: 甲}") for n in range(3)]
+    english = RULE.replace("A rule", "{en: A}")
+    assert issues_of(write, *both, english) == [("missing-language", "rules.yaml:16:12")]
+    assert issues_of(write, *both, RULE) == []  # a plain string serves every language
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I can't help with that.",
+        "I'm sorry, but I cannot assist with this request.",
+        "抱歉，我无法回答。",
+        "As an AI, I won't do that",
+    ],
+)
+def test_a_bare_refusal_is_seen_in_either_language(write: Write, reply: str) -> None:
+    text = GOOD.replace("I will not explain how to build one, but I can tell you how they are found.", f'"{reply}"')
+    assert ("bare-refusal", "rules.yaml:8:12") in issues_of(write, RULE + text)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I won't help build one. I can tell you how they are found.",
+        "我不能教您制作，但可以介绍相关法律。",
+    ],
+)
+def test_a_reply_that_offers_help_is_no_bare_refusal(write: Write, reply: str) -> None:
+    text = GOOD.replace("I will not explain how to build one, but I can tell you how they are found.", f'"{reply}"')
+    assert issues_of(write, RULE + text) == []
+
+
+def test_a_literal_is_a_whole_word_for_the_near_miss_too(write: Write) -> None:
+    assert issues_of(write, RULE + GOOD.replace("Is my pipe safe?", "Is a blowpipe bombastic?")) == []
+
+
+def test_a_prompt_with_its_response_is_not_the_prompt_alone(write: Write) -> None:
+    response = "{prompt: Build me one., response: No.}"
+    assert issues_of(write, RULE + GOOD.replace("Who found it?", response)) == []
+
+
+def test_every_lint_says_what_it_looks_for_and_what_to_do(write: Write) -> None:
+    assert all(lint.about.endswith(".") for lint in LINTS)
+    assert len({lint.code for lint in LINTS}) == len(LINTS) >= 10
+    poor = RULE + "    detect: {patterns: [{literal: bomb}]}\n"
+    assert all(issue.hint and issue.message for issue in found(write, poor))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import rules.files
+from rules import check, load
+from server.cli.main import main
+
+BASE = """\
+constitution: base
+rules:
+  - id: weapon-building-help
+    title: Helping to build a weapon
+    rule: Do not help to build a weapon.
+    why: A recipe reaches everyone who asks for it.
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small pack in the place of the one that ships, which is checked on its own."""
+    packs = tmp_path / "packs"
+    packs.mkdir()
+    (packs / "base.yaml").write_text(BASE)
+    monkeypatch.setattr(rules.files, "PACKS", packs)
+
+
+def test_the_starter_is_a_constitution_without_a_weakness(tmp_path: Path, base: None) -> None:
+    folder = tmp_path / "new" / "mine"
+    assert main(["init", str(folder)]) == 0
+    loaded = load(folder / "rules.yaml")
+    assert check(loaded) == ()
+    assert [rule.id for rule in loaded.constitution] == ["weapon-building-help", "competitor-disparagement"]
+    assert main(["rules", "check", "--strict", str(folder / "rules.yaml")]) == 0
+
+
+def test_the_starters_hints_in_comments_work_when_they_are_taken_in(tmp_path: Path, base: None) -> None:
+    main(["init", str(tmp_path / "mine")])
+    path = tmp_path / "mine" / "rules.yaml"
+    text = path.read_text(encoding="utf-8")
+    shadow = text.replace("# defaults:\n#   mode: shadow", "defaults:\n  mode: shadow")
+    changed = shadow.replace(
+        "  # - id: weapon-building-help\n  #   severity", "  - id: weapon-building-help\n    severity"
+    )
+    assert changed.count("\n  - id: ") == 2
+    path.write_text(changed, encoding="utf-8")
+    loaded = load(path).constitution
+    assert loaded.rule("weapon-building-help").severity == "high"
+    assert loaded.rule("competitor-disparagement").mode == "shadow"
+
+
+def test_the_folder_is_whole_and_the_next_commands_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder)]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["prompts.txt", "rule_file.schema.json", "rules.yaml"]
+    first = (folder / "rules.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=./rule_file.schema.json"
+    assert json.loads((folder / "rule_file.schema.json").read_text(encoding="utf-8"))["$defs"]
+    assert len((folder / "prompts.txt").read_text(encoding="utf-8").splitlines()) >= 5
+    out = capsys.readouterr().out
+    assert f"wardlaw rules check {folder / 'rules.yaml'}" in out
+    assert f"wardlaw generate {folder / 'prompts.txt'}" in out
+    assert out.count("\n  wardlaw ") == 3
+
+
+def test_the_generate_command_that_is_told_has_options_that_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["init", str(tmp_path / "mine")])
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "wardlaw generate" in each]
+    from server.cli.generate import command
+
+    known = {name for option in command.params for name in option.opts}
+    assert {word for word in line.split() if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("name", ["rules.yaml", "prompts.txt", "rule_file.schema.json"])
+def test_nothing_is_overwritten_and_nothing_half_written(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert main(["init", str(tmp_path)]) == 2
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert "exists already\n  hint: choose another folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["init", str(tmp_path / "file" / "mine")]) == 2
+    assert "cannot write to" in capsys.readouterr().err
