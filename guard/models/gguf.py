@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guard.models._shared import Shared
 from guard.models._spec import at_least, split_options, weights_mark
 from guard.models.base import (
     Ask,
@@ -51,8 +52,7 @@ class _Key:
     slots: int
 
 
-_engines: dict[_Key, _Engine] = {}
-_engines_lock = threading.Lock()
+_engines: Shared[_Engine] = Shared()
 
 
 def open_model(spec: str, *, concurrency: int) -> ChatModel:
@@ -74,12 +74,7 @@ def open_model(spec: str, *, concurrency: int) -> ChatModel:
         threads=options.get("threads", _cores()),
         slots=options.get("slots", max(1, min(concurrency, SLOTS))),
     )
-    with _engines_lock:
-        engine = _engines.get(key)
-        if engine is None:
-            engine = _engines[key] = _Engine(key)
-        engine.users += 1
-    return GgufModel(engine, f"gguf:{path.name}@{weights_mark(path)}")
+    return GgufModel(_engines.take(key, lambda: _Engine(key)), f"gguf:{path.name}@{weights_mark(path)}")
 
 
 class GgufModel:
@@ -191,7 +186,6 @@ class _Engine:
 
     def __init__(self, key: _Key) -> None:
         self.key = key
-        self.users = 0
         self.server = _start(key)
         # one thread a slot: asks beyond the slots wait here, where a cancelled one costs nothing
         self.pool = ThreadPoolExecutor(key.slots, thread_name_prefix="gguf")
@@ -225,13 +219,9 @@ class _Engine:
 
 
 def _release(engine: _Engine) -> None:
-    with _engines_lock:
-        engine.users -= 1
-        if engine.users:
-            return
-        _engines.pop(engine.key, None)
-    engine.pool.shutdown(wait=True, cancel_futures=True)
-    del engine.server  # the last reference: llama.cpp stops its loop and frees the weights
+    if _engines.give(engine.key) is not None:
+        engine.pool.shutdown(wait=True, cancel_futures=True)
+        del engine.server  # the last reference: llama.cpp stops its loop and frees the weights
 
 
 def _start(key: _Key) -> Any:
