@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from constitution.formats import Written, open_format
+from constitution.formats import Options, Written, open_format
 from constitution.formats.files import write_text
 from constitution.statistics import RunStatistics
 from rules.schema import Constitution
@@ -25,6 +25,7 @@ def write_card(
     title: str = "Harmlessness data made with Wardlaw",
     licence: str = "other",
     tasks: Sequence[str] = ("text-generation",),
+    options: Options | None = None,
 ) -> Path:
     """Write README.md into `folder`.
 
@@ -37,13 +38,22 @@ def write_card(
         licence: licence of the data, as the Hugging Face Hub spells it. The texts come from models and from the
             prompts' sources, so only the one who made the set can say.
         tasks: task categories of the head.
+        options: those the files were written with, so that the card can say where the reasoning stands.
 
     Raises:
         FormatError: the file cannot be written.
     """
     return write_text(
         folder / "README.md",
-        render_card(statistics, written, constitution=constitution, title=title, licence=licence, tasks=tasks),
+        render_card(
+            statistics,
+            written,
+            constitution=constitution,
+            title=title,
+            licence=licence,
+            tasks=tasks,
+            options=options,
+        ),
     )
 
 
@@ -55,6 +65,7 @@ def render_card(
     title: str = "Harmlessness data made with Wardlaw",
     licence: str = "other",
     tasks: Sequence[str] = ("text-generation",),
+    options: Options | None = None,
 ) -> str:
     """The text of the card; arguments as `write_card`."""
     import jinja2
@@ -79,6 +90,7 @@ def render_card(
         titles=titles,
         files=[_file(item) for item in (*ordered, *(item for item in written if not item.lines))],
         unfit=sum(item.unfit for item in written),
+        options=options,
         self_criticised=_self_criticised(statistics),
     )
 

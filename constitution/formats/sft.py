@@ -31,8 +31,9 @@ rows = load_dataset(".", "sft", split="train")
 SFTTrainer(MODEL, train_dataset=rows, args=SFTConfig(assistant_only_loss=True)).train()
 ```
 
-Where the file has `prompt` and `completion` columns (the option `sft`: `completion`), leave `assistant_only_loss` out:
-TRL then learns the completion alone."""
+`assistant_only_loss` wants a chat template that marks what is learnt; TRL puts one in for the models it knows. Where
+the file has `prompt` and `completion` columns (the option `sft`: `completion`), leave it out: TRL then learns the
+completion alone."""
 
 
 def project(row: Row, options: Options) -> Iterator[dict[str, Any]]:

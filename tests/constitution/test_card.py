@@ -93,7 +93,7 @@ def test_the_body_counts_by_rule_and_by_reason(sample_rows, sample_constitution,
     assert "| insults | Insults | 3 | 2 | 1 |" in card
     assert "| checks | still_broken | 1 |" in card
     assert "Constitution `c0ffee`." in card
-    assert "1 accepted rows have earlier answers" in card
+    assert "1 accepted row has earlier answers" in card
 
 
 def test_words_of_the_rows_cannot_leave_their_cell(row_with, tmp_path):
@@ -115,3 +115,14 @@ def test_a_critic_that_judges_itself_is_named_as_a_limit(row_with, tmp_path):
 def test_the_same_run_gives_the_same_card(sample_rows, tmp_path):
     written = write_formats(["sft"], lambda: sample_rows, tmp_path)
     assert render_card(gather(sample_rows), written) == render_card(gather(sample_rows), written)
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "said"),
+    [("thinking", "stands under `thinking`"), ("think", "stands inline"), ("none", "The files carry no reasoning.")],
+)
+def test_the_card_says_where_the_reasoning_stands(reasoning, said, sample_rows, tmp_path):
+    options = Options(reasoning=reasoning)
+    written = write_formats(["sft"], lambda: sample_rows, tmp_path, options=options)
+    assert said in render_card(gather(sample_rows), written, options=options)
+    assert said not in render_card(gather(sample_rows), written)

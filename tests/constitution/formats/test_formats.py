@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,39 @@ def projected(name: str, row, options: Options | None = None) -> list[dict[str, 
 
 def test_the_formats_of_the_folder_are_found():
     assert set(SHIPPED) <= set(formats())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_format_is_called_as_its_file(name):
+    assert name == open_format(name).NAME
+
+
+def test_a_format_of_another_distribution_comes_in_by_its_entry_point(monkeypatch, tmp_path, row_with):
+    package = tmp_path / "my_format.py"
+    package.write_text(
+        "NAME = ABOUT = HOW = 'mine'\n"
+        "def project(row, options): yield {'id': row.id}\n"
+        "def schema(options): raise NotImplementedError\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plug_in(monkeypatch, "my_format")
+    written = write_format("mine", lambda: [row_with()], tmp_path / "out")
+    assert written.path.read_text() == '{"id": "row-plain"}\n'
+
+
+def test_a_plug_in_that_is_no_format_is_refused(monkeypatch):
+    plug_in(monkeypatch, "json")
+    with pytest.raises(FormatError, match="`mine` is no format"):
+        open_format("mine")
+
+
+def plug_in(monkeypatch, module: str) -> None:
+    point = importlib.metadata.EntryPoint("mine", module, "wardlaw.formats")
+    monkeypatch.setattr(
+        importlib.metadata,
+        "entry_points",
+        lambda **wanted: importlib.metadata.EntryPoints([point]).select(**wanted),
+    )
 
 
 def test_helper_modules_are_no_formats():
