@@ -23,11 +23,13 @@ def critique_messages(
 ) -> tuple[Message, ...]:
     """The messages that ask for a critique: system, few shots, then the case."""
     before = templates.prefix("critique", rule, lambda: _shown(templates, rule))
+    seen = templates.rule(rule)
     ask = templates.render(
         "critique",
         conversation=templates.conversation(conversation),
         answer=answer,
-        rule=templates.rule(rule),
+        rule=seen,
+        again=templates.ends_with_own_shot(rule, templates.critique.shots),
     )
     return (*before, Message("user", ask))
 
@@ -35,10 +37,17 @@ def critique_messages(
 def _shown(templates: Templates, rule: Rule) -> list[Message]:
     """System message and few shots."""
     messages = [Message("system", templates.critique.system)] if templates.critique.system else []
-    seen = templates.rule(rule)
-    for shot in templates.shots(rule, templates.critique.shots):
+    said = None
+    for shot, seen in templates.shots(rule, templates.critique.shots):
         prompt = shot.prompt if isinstance(shot.prompt, str) else [Message(t.role, t.content) for t in shot.prompt]
-        ask = templates.render("critique", conversation=templates.conversation(prompt), answer=shot.answer, rule=seen)
+        ask = templates.render(
+            "critique",
+            conversation=templates.conversation(prompt),
+            answer=shot.answer,
+            rule=seen,
+            again=seen["rule"] == said,
+        )
+        said = seen["rule"]
         messages += [Message("user", ask), Message("assistant", critique_json(shot.critique))]
     return messages
 
@@ -51,14 +60,20 @@ def critique_schema(answer: str) -> Mapping[str, Any]:
     sentences = list(dict.fromkeys(found.group().strip() for found in _SENTENCE.finditer(answer)))
     sentences = [sentence for sentence in sentences if 2 < len(sentence) <= 400][:_MOST_SENTENCES]
     quote: dict[str, Any] = {"type": "string", "enum": sentences} if sentences else {"type": "string"}
+    some = {"type": "array", "items": quote, "minItems": 1, "maxItems": _MOST_QUOTES}
+    return {"anyOf": [_critique_object("breaks", some), _critique_object("keeps", {"type": "array", "maxItems": 0})]}
+
+
+def _critique_object(verdict: str, quotes: dict[str, Any]) -> dict[str, Any]:
+    # The problem comes first: a model that has to give its reasons before its verdict gives a better one.
     return {
         "type": "object",
         "properties": {
-            "quotes": {"type": "array", "items": quote, "maxItems": _MOST_QUOTES},
             "problem": {"type": "string", "minLength": 10, "maxLength": 500},
-            "verdict": {"type": "string", "enum": ["breaks", "keeps"]},
+            "verdict": {"const": verdict},
+            "quotes": quotes,
         },
-        "required": ["quotes", "problem", "verdict"],
+        "required": ["problem", "verdict", "quotes"],
         "additionalProperties": False,
     }
 

@@ -22,12 +22,14 @@ def revision_messages(
 ) -> tuple[Message, ...]:
     """The messages that ask for a revision: system, few shots, then the case."""
     before = templates.prefix("revision", rule, lambda: _shown(templates, rule))
+    seen = templates.rule(rule)
     ask = templates.render(
         "revision",
         conversation=templates.conversation(conversation),
         answer=answer,
-        rule=templates.rule(rule),
+        rule=seen,
         critique=critique,
+        again=templates.ends_with_own_shot(rule, templates.revision.shots, breaking=True),
     )
     return (*before, Message("user", ask))
 
@@ -35,8 +37,8 @@ def revision_messages(
 def _shown(templates: Templates, rule: Rule) -> list[Message]:
     """System message and few shots."""
     messages = [Message("system", templates.revision.system)] if templates.revision.system else []
-    seen = templates.rule(rule)
-    for shot in templates.shots(rule, templates.revision.shots, breaking=True):
+    said = None
+    for shot, seen in templates.shots(rule, templates.revision.shots, breaking=True):
         prompt = shot.prompt if isinstance(shot.prompt, str) else [Message(t.role, t.content) for t in shot.prompt]
         ask = templates.render(
             "revision",
@@ -44,7 +46,9 @@ def _shown(templates: Templates, rule: Rule) -> list[Message]:
             answer=shot.answer,
             rule=seen,
             critique=shot.critique,
+            again=seen["rule"] == said,
         )
+        said = seen["rule"]
         messages += [Message("user", ask), Message("assistant", shot.revision or shot.answer)]
     return messages
 

@@ -49,6 +49,13 @@ class Answer(Closed):
     """The system message; empty for none."""
 
 
+class GeneralShot(Demonstration):
+    """A demonstration that brings the rule it is about; for rules that have none of their own."""
+
+    rule: NonEmpty
+    """The rule in a sentence."""
+
+
 class RationaleShot(Closed):
     """A demonstration of a rationale."""
 
@@ -83,7 +90,7 @@ class Templates(Closed):
     revision: Stage
     rationale: Stage
     judge: Stage
-    demonstrations: tuple[Demonstration, ...]
+    demonstrations: tuple[GeneralShot, ...]
     rationales: tuple[RationaleShot, ...]
     evasive: Evasive
     process_words: tuple[Regex, ...]
@@ -142,8 +149,13 @@ class Templates(Closed):
                 raise ValueError(f"the template `{stage}.ask` does not read: {error}") from error
         return self._compiled[stage]
 
-    def render(self, stage: str, **values: Any) -> str:
+    def render(self, stage: str, *, again: bool = False, **values: Any) -> str:
         """The user message of `stage` with `values` filled in.
+
+        Args:
+            stage: `critique`, `revision`, `rationale` or `judge`.
+            again: whether the message before it spoke of the same rule, which then need not be said once more.
+            values: what the template names.
 
         Raises:
             TemplateError: the template names something that is not there.
@@ -151,7 +163,7 @@ class Templates(Closed):
         import jinja2
 
         try:
-            return self._template(stage).render(**values).strip()
+            return self._template(stage).render(again=again, **values).strip()
         except jinja2.TemplateError as error:
             raise TemplateError(
                 f"template `{stage}.ask` ({self.language}): {error}",
@@ -183,29 +195,39 @@ class Templates(Closed):
             "revision": rule.revision.say(say) if rule.revision else None,
         }
 
-    def shots(self, rule: Rule, count: int, *, breaking: bool = False) -> list[Demonstration]:
-        """Demonstrations for `rule` in this language: its own first, then the file's, breaks and keeps in turn.
+    def shots(self, rule: Rule, count: int, *, breaking: bool = False) -> list[tuple[Demonstration, Mapping[str, Any]]]:
+        """Demonstrations for a case of `rule`, each with the rule that it shows, nearest last.
+
+        The rule's own come in first; the file's fill what they lack. A few shot without a kept rule teaches a small
+        critic that everything breaks, so breaks and keeps are shown in equal parts.
 
         Args:
             rule: the rule in sight.
             count: how many.
             breaking: only those with a revision.
         """
-        own = [shot for shot in rule.demonstrations if shot.language == self.language]
-        pool = [*own, *self.demonstrations]
-        breaks = [shot for shot in pool if shot.critique.verdict == "breaks"]
-        if breaking:
-            return breaks[:count]
-        # A few shot without a kept rule teaches a small critic that everything breaks.
-        keeps = [shot for shot in pool if shot.critique.verdict == "keeps"]
-        mixed = [shot for pair in zip(breaks, keeps, strict=False) for shot in pair]
-        return mixed[:count]
+        own = [(shot, self.rule(rule)) for shot in rule.demonstrations if shot.language == self.language]
+        pool = [*own, *((shot, self._shown_rule(shot)) for shot in self.demonstrations)]
+        breaks = [item for item in pool if item[0].critique.verdict == "breaks"]
+        keeps = [item for item in pool if item[0].critique.verdict == "keeps"]
+        chosen = breaks[:count] if breaking else [item for pair in zip(breaks, keeps, strict=False) for item in pair]
+        return sorted(chosen[:count], key=lambda item: item[1]["id"] == rule.id)
+
+    def ends_with_own_shot(self, rule: Rule, count: int, *, breaking: bool = False) -> bool:
+        """Whether the last of `shots` is one of the rule's own, so that the rule was just said."""
+        shots = self.shots(rule, count, breaking=breaking)
+        return bool(shots) and shots[-1][1]["id"] == rule.id
+
+    @staticmethod
+    def _shown_rule(shot: GeneralShot) -> dict[str, Any]:
+        bare = {"id": "", "title": "", "why": "", "allowed": [], "critique": None, "revision": None}
+        return {**bare, "rule": shot.rule}
 
 
 def critique_json(critique: Critique) -> str:
     """A critique in the shape that the critic is asked for."""
     return json.dumps(
-        {"quotes": list(critique.quotes), "problem": critique.problem, "verdict": critique.verdict},
+        {"problem": critique.problem, "verdict": critique.verdict, "quotes": list(critique.quotes)},
         ensure_ascii=False,
     )
 
