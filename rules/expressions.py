@@ -124,7 +124,7 @@ class _Reader:
             self.at += 1
         first = self.at
         while self.at < len(self.text) and (self.text[self.at] != "]" or self.at == first):
-            if self.text.startswith("[:", self.at) and ":]" in self.text[self.at :]:
+            if self.text.startswith("[:", self.at) and self.text.find(":]", self.at, self.at + 20) > 0:
                 self.at = self.text.index(":]", self.at) + 1
             elif self.text[self.at] == "\\":
                 self.at += 1
@@ -166,11 +166,12 @@ class _Reader:
         start, char = self.at, self.text[self.at : self.at + 1]
         counted = _COUNTED.match(self.text, self.at)
         if counted:
-            least, most = int(counted[1]), int(counted[3] or counted[1])
-            if max(least, most) > MAX_REPEAT:
+            bounds = (counted[1].lstrip("0"), (counted[3] or "").lstrip("0"))
+            # their length first: Python refuses to read a number of thousands of digits
+            if any(len(bound) > 4 or int(bound or 0) > MAX_REPEAT for bound in bounds):
                 raise BadExpression(start, f"`{counted[0]}` repeats more than {MAX_REPEAT} times", "ask for fewer")
             self.at = counted.end()
-            nullable = nullable or least == 0
+            nullable = nullable or not bounds[0]
         elif char and char in "*+?":
             self.at += 1
             nullable = nullable or char in "*?"

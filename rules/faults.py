@@ -41,6 +41,9 @@ _HOMES: dict[str, tuple[type[BaseModel], str]] = {
 }
 """Keys that people put a level too high, and where they belong."""
 
+MAX_FAULTS = 200
+"""Faults named of one rule: nobody reads more, and each looks for what was probably meant."""
+
 _HAZARD_HINT = "write `system:code`, as `llama-guard-3:S9`"
 _KEYS = {
     name
@@ -60,12 +63,16 @@ def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: 
         model: the model it was validated by.
         of: what to call the map, as "rule `some-id`".
     """
-    found = _causes(error.errors(include_url=False), node, model)
+    details_of_all = error.errors(include_url=False)
+    found = _causes(details_of_all[:MAX_FAULTS])
     errors: list[RuleError] = []
     for details in found:
         errors.extend(_explain(details, node, model, of))
     if not errors:  # nothing may be refused without a word
         errors = [RuleError(node.where, f"{of}: {_one_line(str(error))}", "see docs/rules.md")]
+    if len(details_of_all) > MAX_FAULTS:
+        more = f"and {len(details_of_all) - MAX_FAULTS} more faults in {of}"
+        errors.append(RuleError(node.where, more, "mend the first ones, and check again"))
     unique = {(each.where, each.fault): each for each in errors}
     return list(unique.values())
 
@@ -104,7 +111,7 @@ def parts_of(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from parts_of(part)
 
 
-def _causes(found: list[Any], node: Node, model: type[BaseModel]) -> list[Any]:
+def _causes(found: list[Any]) -> list[Any]:
     """Leave out the echoes: what is only wrong because of another fault that is named too."""
     unknown: dict[tuple[Any, ...], list[str]] = {}
     for details in found:

@@ -73,6 +73,8 @@ class _Loading:
         self.faults: list[RuleError] = []
         self.files: dict[Path, str] = {}
         self.drafts: dict[str, _Draft] = {}
+        self.folded: dict[str, str] = {}
+        """Ids without letter case -> the id as it came first."""
         self.spares: list[_Draft] = []
         """Rules that cannot count, as the second of two with one id; their other faults are named all the same."""
         self.head: RuleFile | None = None
@@ -138,8 +140,8 @@ class _Loading:
             self.spares.append(_Draft(node, node.path, partial=True))
             return
         seen[rule_id] = node
-        twin = next((known for known in self.drafts if known.casefold() == rule_id.casefold()), rule_id)
-        if twin != rule_id:
+        twin = self.folded.setdefault(rule_id.casefold(), rule_id)
+        if twin != rule_id and twin in self.drafts:
             first = self.drafts[twin].node.fields["id"].where
             what = f"the id {quoted(rule_id)} differs from {quoted(twin)} ({first}) by case alone"
             self.faults.append(RuleError(where, what, f"write {quoted(twin)}, or choose another name"))
@@ -166,9 +168,11 @@ class _Loading:
 
     def _means_another(self, rule_id: str, node: Node, disabled: bool | None) -> bool:
         """Whether this is no new rule, but the attempt to change one under an id that is not there."""
-        missing = [name for name in _REQUIRED if name not in node.fields]
-        near = nearest(rule_id, self.drafts)
-        if len(missing) < 2 or not (disabled or near):
+        if sum(name not in node.fields for name in _REQUIRED) < 2:
+            return False
+        # to look for a slip takes time by the number of ids: with thousands of them nobody waits for the hint
+        near = nearest(rule_id, self.drafts) if len(self.drafts) <= 1000 else None
+        if not (disabled or near):
             return False
         if not self.unread:  # else the rule may stand in the file that could not be read
             hint = f"did you mean {quoted(near)}?" if near else "put its file under `extends`, or delete this rule"

@@ -238,6 +238,25 @@ def test_a_pipe_is_not_waited_for(folder: Path) -> None:
         load("pipe.yaml")
 
 
+def test_a_flood_of_faults_is_cut_and_counted(folder: Path) -> None:
+    keys = "".join(f"    unknown-{n}: x\n" for n in range(5000))
+    errors = faults_of(HEAD + RULE + keys, folder).errors
+    assert len(errors) == 201
+    assert any(error.fault == "and 4800 more faults in rule `some-harm`" for error in errors)
+
+
+def test_a_flood_of_rules_is_read_in_a_moment(folder: Path) -> None:
+    ids = "".join(f"  - id: harm-{n}\n" for n in range(5_000))
+    assert len(faults_of(HEAD + ids, folder).errors) > 1000
+
+
+@pytest.mark.parametrize("regex", ["[" + "[:" * 200_000, "a{" + "9" * 5000 + "}", "(" * 100_000, "[[:alpha:]" * 50_000])
+def test_a_monstrous_expression_is_refused_in_a_moment(regex: str, folder: Path) -> None:
+    (error,) = faults_of(HEAD + RULE + f"    detect: {{patterns: [{{regex: '{regex}'}}]}}\n", folder).errors
+    assert str(error.where) == "rules.yaml:7:33"
+    assert len(str(error)) < 400
+
+
 def _main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)

@@ -5,51 +5,34 @@ from pathlib import Path
 
 import pytest
 
-import rules.files
 from rules import check, load
 from server.cli.main import main
 
-BASE = """\
-constitution: base
-rules:
-  - id: weapon-building-help
-    title: Helping to build a weapon
-    rule: Do not help to build a weapon.
-    why: A recipe reaches everyone who asks for it.
-"""
 
-
-@pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small pack in the place of the one that ships, which is checked on its own."""
-    packs = tmp_path / "packs"
-    packs.mkdir()
-    (packs / "base.yaml").write_text(BASE)
-    monkeypatch.setattr(rules.files, "PACKS", packs)
-
-
-def test_the_starter_is_a_constitution_without_a_weakness(tmp_path: Path, base: None) -> None:
+def test_the_starter_is_a_constitution_without_a_weakness(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "mine"
     assert main(["init", str(folder)]) == 0
     loaded = load(folder / "rules.yaml")
     assert check(loaded) == ()
-    assert [rule.id for rule in loaded.constitution] == ["weapon-building-help", "competitor-disparagement"]
+    assert loaded.constitution.rules[-1].id == "competitor-disparagement"
+    assert len(loaded.constitution) > 20
     assert main(["rules", "check", "--strict", str(folder / "rules.yaml")]) == 0
 
 
-def test_the_starters_hints_in_comments_work_when_they_are_taken_in(tmp_path: Path, base: None) -> None:
+def test_what_the_starter_offers_in_comments_works_when_it_is_taken_in(tmp_path: Path) -> None:
     main(["init", str(tmp_path / "mine")])
     path = tmp_path / "mine" / "rules.yaml"
     text = path.read_text(encoding="utf-8")
-    shadow = text.replace("# defaults:\n#   mode: shadow", "defaults:\n  mode: shadow")
-    changed = shadow.replace(
-        "  # - id: weapon-building-help\n  #   severity", "  - id: weapon-building-help\n    severity"
-    )
-    assert changed.count("\n  - id: ") == 2
-    path.write_text(changed, encoding="utf-8")
-    loaded = load(path).constitution
-    assert loaded.rule("weapon-building-help").severity == "high"
-    assert loaded.rule("competitor-disparagement").mode == "shadow"
+    before = load(path).constitution
+    text = text.replace("# defaults:\n#   mode: shadow", "defaults:\n  mode: shadow")
+    head, _, tail = text.partition("  # To change a rule of `base`")
+    tail = "\n".join(line.replace("  # ", "  ", 1) for line in tail.splitlines()[1:] if "To drop" not in line)
+    path.write_text(head + tail + "\n", encoding="utf-8")
+    after = load(path).constitution
+    assert after.rule("competitor-disparagement").mode == "shadow"
+    assert len(after) == len(before) - 1
+    changed = [rule.id for rule in after if rule.severity != before.rule(rule.id).severity]
+    assert len(changed) == 1
 
 
 def test_the_folder_is_whole_and_the_next_commands_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
