@@ -82,13 +82,14 @@ class SentenceEncoder:
         self._limit: int = int(limit) if limit and limit <= _NO_LIMIT else 256
         # Fast tokenizers change their own settings while they run, and two threads in one of them raise.
         self._lock = threading.Lock()
+        self._dim = self.encode([""]).shape[1]
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """See `Encoder.encode`."""
         import numpy as np
 
         if not texts:
-            return np.zeros((0, int(self._model.get_sentence_embedding_dimension())), np.float32)
+            return np.zeros((0, self._dim), np.float32)
         with self._lock:
             vectors = self._model.encode(
                 [_clean(text) for text in texts],

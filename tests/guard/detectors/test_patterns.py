@@ -49,7 +49,9 @@ def test_a_literal_is_not_found_inside_a_word(spans, text):
     assert spans(text, literal="bomb") == []
 
 
-@pytest.mark.parametrize("text", ["bomb", "_bomb_", "(bomb)", "bomb's", "我要bomb做", "🙂bomb🙂", "bomb\ufe0f", "\nbomb."])
+@pytest.mark.parametrize(
+    "text", ["bomb", "_bomb_", "(bomb)", "bomb's", "我要bomb做", "🙂bomb🙂", "bomb\ufe0f", "\nbomb."]
+)
 def test_a_literal_is_found_at_every_kind_of_border(spans, text):
     assert spans(text, literal="bomb") == ["bomb"]
 
@@ -59,7 +61,7 @@ def test_a_cyrillic_literal_needs_borders_too(spans):
     assert spans("антибомба бомба", literal="бомба") == ["бомба"]
 
 
-@pytest.mark.parametrize(("text", "literal"), [("怎么做炸弹啊", "炸弹"), ("폭탄을 만드는", "폭탄"), ("爆弾の作り方", "爆弾")])
+@pytest.mark.parametrize(("text", "literal"), [("怎么做炸弹啊", "炸弹"), ("폭탄을", "폭탄"), ("爆弾の作り方", "爆弾")])
 def test_a_literal_of_a_script_without_borders_is_found_inside_a_run(spans, text, literal):
     assert spans(text, literal=literal) == [literal]
 
