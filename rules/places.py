@@ -83,8 +83,12 @@ def compose(text: str, path: str) -> tuple[Node | None, list[RuleError]]:
         return None, [*builder.faults, fatal]
     except yaml.MarkedYAMLError as error:
         return None, [*builder.faults, _syntax_error(error, text, path)]
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the pure parser lets bad escapes through to chr()
-        return None, [*builder.faults, RuleError(Location(path), f"not YAML: {quoted(error, 120)}")]
+    except (ValueError, OverflowError):  # the pure parser hands escapes to chr() without a look
+        what, hint = "not YAML: an escape that stands for no character", "write the character itself"
+        return None, [*builder.faults, RuleError(Location(path), what, hint)]
+    except yaml.YAMLError as error:
+        hint = "see that quotes and brackets are closed and lines are in step"
+        return None, [*builder.faults, RuleError(Location(path), f"not YAML: {quoted(error, 120)}", hint)]
     if builder.root is None or builder.root.data is None:
         empty = RuleError(Location(path), "the file is empty", "`wardlaw init DIR` writes one to begin from")
         return None, [*builder.faults, empty]
