@@ -74,7 +74,7 @@ class Prototypes:
         self._data = data
         self._rules = rules
         self._taught = np.flatnonzero(data.words == 0)
-        self._words = Words([data.texts[row] for row in self._taught])
+        self._words = Words([data.texts[int(row)] for row in self._taught])
         self._dual, self._axis, self._left_out = self._fit_axis()
         self.borders: Floats = self._fit_borders()
 
@@ -91,7 +91,7 @@ class Prototypes:
         import numpy as np
 
         logits = STEEPNESS * (self.margins(texts, vectors) - self.borders)
-        return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
     def margins(self, texts: Sequence[str], vectors: Floats) -> Floats:
         """The weighted sum of the measures: (m, rules) float32; -inf for a rule without prototypes."""
@@ -130,7 +130,7 @@ class Prototypes:
                 keeping = np.maximum(keeping, others.but(rule))
             topic[:, rule] = _nearest(similar[:, mine])
             margins[:, rule] = AXIS * place + MISSES * (near - keeping)
-        return margins + TOPIC * (topic - topic.max(axis=1, keepdims=True, initial=-1.0))
+        return np.asarray(margins + TOPIC * (topic - topic.max(axis=1, keepdims=True, initial=-1.0)), np.float32)
 
     def _groups(self) -> list[Ints]:
         """For each taught text the taught texts left out with it: itself, and its twin."""
@@ -157,7 +157,7 @@ class Prototypes:
         import numpy as np
 
         vectors = self._data.vectors[self._taught].astype(np.float64)
-        words = self._words.rows([self._data.texts[row] for row in self._taught]).astype(np.float64)
+        words = self._words.rows([self._data.texts[int(row)] for row in self._taught]).astype(np.float64)
         breaks = self._data.breaks[self._taught]
         if not breaks.any() or breaks.all():
             flat = np.zeros(len(vectors), np.float32)

@@ -41,7 +41,7 @@ class Words:
                 column = self._columns.get(word)
                 if column is not None:
                     row[column] = self._weights[column]
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _words(text: str) -> Iterator[str]:

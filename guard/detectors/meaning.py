@@ -161,7 +161,7 @@ class MeaningDetector:
         parts_ = self._encoder.encode([text for _, text in windows])
         vectors = np.zeros((len(texts), parts_.shape[1]), np.float32)
         np.add.at(vectors, [row for row, _ in windows], parts_)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _load(file: Path, count: int) -> Floats | None:
