@@ -104,7 +104,7 @@ class RunStatistics(Record):
     rounds: Mapping[int, int] = {}
     """Rounds a row took -> rows."""
     spent: Mapping[str, Mapping[str, Spent]] = {}
-    """Role -> stage -> what the calls cost."""
+    """Role -> stage -> what the calls cost, all rounds together."""
     languages: Mapping[str, int] = {}
     sources: Mapping[str, int] = {}
     """Source file -> rows."""
@@ -227,7 +227,8 @@ class _Tally:
         self.sampling = self.sampling or row.sampling
         self.started, self.finished = min(self.started, row.started), max(self.finished, row.finished)
         for call in row.calls:
-            spending = self.spent[call.role][call.stage]
+            # `critique 2` is the critique of round 2; a table with a line a round would say nothing more.
+            spending = self.spent[call.role][call.stage.partition(" ")[0]]
             spending.calls += 1
             spending.prompt += call.tokens.prompt
             spending.completion += call.tokens.completion

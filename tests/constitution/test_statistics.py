@@ -72,10 +72,10 @@ def test_the_share_that_each_round_took_away_is_of_the_first_score(row_with, rou
     assert gather([row_with(score_answer=0.0)]).gone_in_round == ()
 
 
-def test_tokens_add_up_by_role_and_stage(row_with):
+def test_tokens_add_up_by_role_and_stage_over_all_rounds(row_with):
     calls = (
-        Call(role="critic", stage="critique", tokens=Tokens(prompt=10, completion=2), ms=5),
-        Call(role="critic", stage="critique", tokens=Tokens(prompt=20, completion=3), ms=6),
+        Call(role="critic", stage="critique 1", tokens=Tokens(prompt=10, completion=2), ms=5),
+        Call(role="critic", stage="critique 2", tokens=Tokens(prompt=20, completion=3), ms=6),
         Call(role="reviser", stage="rationale", tokens=Tokens(prompt=1, completion=1), ms=1),
     )
     figures = gather([row_with(calls=calls)])
