@@ -12,12 +12,13 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from constitution.critique import critique_messages
+from constitution.critique import critique_messages, critique_schema
 from constitution.generate import SAMPLING
 from constitution.rationale import rationale_messages
 from constitution.revise import revision_messages
@@ -27,17 +28,6 @@ from rules import load
 from rules.schema import Critique
 
 PROMPT, ANSWER, QUOTE, PROBLEM = "@PROMPT@", "@ANSWER@", "@QUOTE@", "@PROBLEM@"
-QUOTES = {"type": "array", "items": {"type": "string", "enum": []}, "maxItems": 4}
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "quotes": QUOTES,
-        "problem": {"type": "string", "minLength": 10, "maxLength": 500},
-        "verdict": {"type": "string", "enum": ["breaks", "keeps"]},
-    },
-    "required": ["quotes", "problem", "verdict"],
-    "additionalProperties": False,
-}
 
 
 def frames(rules: str) -> dict[str, list[dict[str, str]]]:
@@ -54,9 +44,20 @@ def frames(rules: str) -> dict[str, list[dict[str, str]]]:
     return {name: [{"role": m.role, "content": m.content} for m in messages] for name, messages in made.items()}
 
 
+def lists_of(mark: str, value: Any) -> Iterator[list[str]]:
+    """The lists in a schema that hold nothing but `mark`."""
+    if value == [mark]:
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from lists_of(mark, part)
+
+
 async def work(port: str, prompts: list[str], rules: str, concurrency: int) -> float:
     """Seconds from the first row's beginning to the last one's end."""
     stages = frames(rules)
+    schema = critique_schema(ANSWER)
+    quotable = list(lists_of(ANSWER, schema))
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     encode = json.JSONEncoder(separators=(",", ":")).encode
     todo = iter(enumerate(prompts))
@@ -88,8 +89,8 @@ async def work(port: str, prompts: list[str], rules: str, concurrency: int) -> f
 
             answer = await ask("answerer", [{"role": "user", "content": prompt}], number)
             sentences = [f"{part.rstrip('.')}." for part in answer.split(". ")]
-            quotes = {**QUOTES, "items": {"type": "string", "enum": sentences}}
-            schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "quotes": quotes}}  # type: ignore[dict-item]
+            for choices in quotable:
+                choices[:] = sentences  # read before the next row can write here: encoding awaits nothing
             form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
             said = await ask("critic", filled("critique", (ANSWER, answer)), number, response_format=form)
             found = json.loads(said)

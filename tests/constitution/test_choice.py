@@ -1,0 +1,89 @@
+"""Which rule a round is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from constitution.choice import Choice, Chooser
+from guard.verdict import Coverage, Finding, Verdict
+from rules.schema import Action, Constitution, Part
+
+NAMES = ("arson", "burglary", "cheating", "doxing", "extortion")
+
+
+@pytest.fixture(scope="module")
+def constitution() -> Constitution:
+    rules = [
+        {"id": name, "title": name, "rule": f"Do not help with {name}.", "why": "It does harm to other people."}
+        for name in NAMES
+    ]
+    return Constitution.model_validate({"name": "five", "title": "Five", "rules": rules})
+
+
+def verdict(scores: Mapping[str, float] | None = None, *broken: tuple[str, float]) -> Verdict:
+    findings = tuple(Finding(rule, Part.RESPONSE, (0, 1), "patterns", score, 0.5) for rule, score in broken)
+    return Verdict(Action.ALLOW, findings, Coverage(), "digest", {}, scores or {})
+
+
+def test_evidence_takes_the_worst_finding_then_the_next(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    seen = verdict({}, ("burglary", 0.7), ("doxing", 0.9))
+    first = chooser.choose(verdict(), seen, [], [])
+    assert first is not None
+    assert first.id == "doxing"
+    second = chooser.choose(verdict(), seen, ["doxing"], ["doxing"])
+    assert second is not None
+    assert second.id == "burglary"
+    assert chooser.choose(verdict(), seen, ["doxing", "burglary"], ["doxing", "burglary"]) is None
+
+
+def test_evidence_asks_a_rule_again_that_a_revision_did_not_mend(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    again = chooser.choose(verdict(), verdict({}, ("doxing", 0.9)), ["doxing"], [])
+    assert again is not None
+    assert again.id == "doxing"
+
+
+def test_evidence_asks_the_likeliest_rule_once_where_nothing_is_found(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    likely = chooser.choose(verdict({"cheating": 0.4}), verdict({"arson": 0.2, "cheating": 0.1}), [], [])
+    assert likely is not None
+    assert likely.id == "cheating", "a prompt that smells of a rule counts as much as the answer"
+    assert chooser.choose(verdict({"cheating": 0.4}), verdict(), ["cheating"], ["cheating"]) is None
+
+
+def test_evidence_without_any_score_is_a_draw_that_the_seed_decides(constitution):
+    drawn = {
+        seed: chosen.id
+        for seed in range(60)
+        if (chosen := Chooser(constitution, Choice.EVIDENCE, seed).choose(verdict(), verdict(), [], []))
+    }
+    assert set(drawn.values()) == set(NAMES)
+    again = Chooser(constitution, Choice.EVIDENCE, 7).choose(verdict(), verdict(), [], [])
+    assert again is not None
+    assert again.id == drawn[7]
+
+
+def walk(chooser: Chooser) -> list[str]:
+    drawn: list[str] = []
+    while rule := chooser.choose(verdict(), verdict(), drawn, []):
+        drawn.append(rule.id)
+    return drawn
+
+
+def test_random_draws_every_rule_once_in_an_order_of_its_seed(constitution):
+    orders = {seed: tuple(walk(Chooser(constitution, Choice.RANDOM, seed))) for seed in range(20)}
+    assert all(sorted(order) == sorted(NAMES) for order in orders.values())
+    assert len(set(orders.values())) > 10
+    assert tuple(walk(Chooser(constitution, Choice.RANDOM, 3))) == orders[3]
+
+
+def test_random_starts_with_each_rule_about_as_often(constitution):
+    firsts = [walk(Chooser(constitution, Choice.RANDOM, seed))[0] for seed in range(500)]
+    assert all(60 < firsts.count(name) < 140 for name in NAMES)
+
+
+def test_in_turn_goes_through_the_constitution_in_its_order(constitution):
+    assert walk(Chooser(constitution, Choice.TURN, 5)) == list(NAMES)
