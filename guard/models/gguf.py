@@ -235,6 +235,7 @@ def _start(key: _Key) -> Any:
     params.n_ctx = key.context * key.slots
     params.n_parallel = key.slots
     params.kv_unified = False
+    params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts are kept; the slots' own caches hold the prefixes
     params.cpuparams.n_threads = key.threads
     params.cpuparams_batch.n_threads = key.threads
     params.prefill_assistant = False
