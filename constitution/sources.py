@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
-import io
 import json
+import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,8 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
 }
 _LARGE = 200 * 2**20
+_ESCAPED = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of bytes that are not UTF-8."""
 
 
 class PromptError(WardlawError):
@@ -144,31 +148,36 @@ class PromptFile:
         readers |= {".tsv": self._csv, ".parquet": self._parquet}
         return readers.get(kind, self._text)()
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> IO[bytes] | gzip.GzipFile:
         if self.name == "-":
-            return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="strict")
-        if self.name.endswith(".gz"):
-            return gzip.open(self.name, "rt", encoding="utf-8-sig", newline="")
-        return Path(self.name).open(encoding="utf-8-sig", newline="")
+            return sys.stdin.buffer
+        return gzip.open(self.name) if self.name.endswith(".gz") else Path(self.name).open("rb")
 
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        number = 0
+    def _raw(self) -> Iterator[bytes]:
+        """The lines as bytes: decoded one by one, a line that is not UTF-8 spoils none beside it."""
         with self._open() as file:
             try:
-                for number, text in enumerate(file, 1):
-                    yield number, text
-            except UnicodeDecodeError as error:
-                raise self._bad(number + 1, f"not UTF-8 ({error.reason})") from error
-            except (gzip.BadGzipFile, EOFError) as error:
+                for number, line in enumerate(file):
+                    yield line if number else line.removeprefix(codecs.BOM_UTF8)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
                 raise PromptError(f"`{self.name}` is no whole gzip file ({error})", "fetch the file again") from error
+            except OSError as error:
+                raise PromptError(f"`{self.name}` cannot be read ({error.strerror})", "look at the file") from error
+
+    def _lines(self) -> Iterator[tuple[int, str | PromptError]]:
+        for number, line in enumerate(self._raw(), 1):
+            try:
+                yield number, line.decode().strip()
+            except UnicodeDecodeError as error:
+                yield number, self._bad(number, f"not UTF-8 ({error.reason})")
 
     def _text(self) -> Iterator[tuple[int, Any]]:
-        for number, text in self._lines():
-            yield number, text.strip()
+        return self._lines()
 
     def _jsonl(self) -> Iterator[tuple[int, Any]]:
         for number, text in self._lines():
-            if not text.strip():
+            if isinstance(text, PromptError) or not text:
+                yield number, text
                 continue
             try:
                 yield number, json.loads(text)
@@ -178,29 +187,31 @@ class PromptFile:
                 yield number, self._bad(number, "JSON nested too deep")
 
     def _json(self) -> Iterator[tuple[int, Any]]:
-        with self._open() as file:
-            try:
-                whole = json.load(file)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise PromptError(
-                    f"`{self.name}` is not JSON ({error})", "one object a line? name it .jsonl"
-                ) from error
+        try:
+            whole = json.loads(b"".join(self._raw()))
+        except (ValueError, RecursionError) as error:
+            raise PromptError(f"`{self.name}` is not JSON ({error})", "one object a line? name it .jsonl") from error
         if not isinstance(whole, list):
             raise PromptError(f"`{self.name}` is no list", "give a JSON list of prompts, or .jsonl with one a line")
         yield from enumerate(whole, 1)
 
     def _csv(self) -> Iterator[tuple[int, Any]]:
-        with self._open() as file:
-            reader = csv.DictReader(file, delimiter="\t" if ".tsv" in self.name else ",", strict=True)
-            while True:
-                try:
-                    item = next(reader)
-                except StopIteration:
-                    return
-                except (csv.Error, UnicodeDecodeError) as error:
-                    yield reader.line_num, self._bad(reader.line_num, f"not CSV ({error})")
-                    return
-                yield reader.line_num, {key: value for key, value in item.items() if key is not None}
+        lines = (line.decode(errors="surrogateescape") for line in self._raw())
+        reader = csv.DictReader(lines, delimiter="\t" if ".tsv" in self.name.lower() else ",", strict=True)
+        while True:
+            began = reader.line_num + 1
+            try:
+                item = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield began, self._bad(began, f"not CSV ({error})")
+                continue
+            number = reader.line_num
+            if any(_ESCAPED.search(str(value)) for value in item.values()):
+                yield number, self._bad(number, "not UTF-8")
+            else:
+                yield number, {key: value for key, value in item.items() if key is not None}
 
     def _parquet(self) -> Iterator[tuple[int, Any]]:
         import pyarrow
@@ -266,11 +277,9 @@ class PromptFile:
         )
 
     def _render(self, line: int, fields: Mapping[str, Any]) -> str:
-        import jinja2
-
         try:
             return self._template.render(**fields) if self._template else ""
-        except jinja2.TemplateError as error:
+        except Exception as error:  # whatever a person's expression over a stranger's data can raise
             there = ", ".join(f"`{name}`" for name in fields)
             raise PromptError(
                 f"{self.name}:{line}: the template does not fit: {error}; the columns are {there}",
@@ -341,4 +350,4 @@ def _clean(text: str) -> str:
 
 
 def _string(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else _clean(str(value))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from constitution.row import Row, Source
 from guard.models.base import Ask, Reply, TokenLogprob, Usage
@@ -132,11 +133,15 @@ class RowStore:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._explained():
+            return self._db.execute(query, values).fetchall()
+
     # -- calls
 
     def reply(self, key: bytes) -> Reply | None:
         """The kept answer to a call, or None."""
-        found = self._db.execute("SELECT reply FROM calls WHERE key = ?", (key,)).fetchone()
+        found = next(iter(self._select("SELECT reply FROM calls WHERE key = ?", key)), None)
         return None if found is None else _reply_from(found[0])
 
     def keep_call(self, key: bytes, row: str, stage: str, reply: Reply) -> None:
@@ -153,8 +158,8 @@ class RowStore:
 
     def source_of(self, row_id: str) -> Source | None:
         """Where the finished row with this id came from, or None if no such row is finished."""
-        found = self._db.execute("SELECT json_extract(row, '$.source') FROM rows WHERE id = ?", (row_id,)).fetchone()
-        return None if found is None else Source.model_validate_json(found[0])
+        found = self._select("SELECT json_extract(row, '$.source') FROM rows WHERE id = ?", row_id)
+        return Source.model_validate_json(found[0][0]) if found else None
 
     def keep_row(self, position: int, row: Row) -> None:
         """Keep a finished row under its place in the input. Keeping it twice changes nothing.
@@ -166,9 +171,9 @@ class RowStore:
         reason = row.rejection.reason if row.rejection else None
         tokens = row.tokens
         values = (row.id, row.status, reason, rules, tokens.prompt, tokens.completion, row.model_dump_json())
+        # The place may be taken when prompt files were reordered between runs; then the row goes to the end.
+        taken = self._select("SELECT 1 FROM rows WHERE position = ?", position)
         with self._explained():
-            # The place may be taken when prompt files were reordered between runs; then the row goes to the end.
-            taken = self._db.execute("SELECT 1 FROM rows WHERE position = ?", (position,)).fetchone()
             self._db.execute("BEGIN")
             try:
                 self._db.execute(
@@ -216,8 +221,7 @@ class RowStore:
         query = f"SELECT position, row FROM rows WHERE {' AND '.join(where)} ORDER BY position LIMIT 256"  # noqa: S608
         last = -1
         while True:  # by pages: an open cursor would keep the WAL from being cut back
-            with self._explained():
-                page = self._db.execute(query, (last, *values)).fetchall()
+            page = self._select(query, last, *values)
             if not page:
                 return
             for _, text in page:
@@ -231,7 +235,7 @@ class RowStore:
             " AND (reason IS NULL OR reason = ?) ORDER BY position LIMIT 256"
         )
         last = -1
-        while page := self._db.execute(query, (last, reason)).fetchall():
+        while page := self._select(query, last, reason):
             for _, row_id, why, final in page:
                 yield row_id, why, final or ""
             last = page[-1][0]
@@ -248,16 +252,16 @@ class RowStore:
 
     def failures(self) -> list[tuple[str, Source, str]]:
         """Rows that could not be finished: id, source, error."""
-        found = self._db.execute("SELECT id, source, error FROM failures ORDER BY at").fetchall()
+        found = self._select("SELECT id, source, error FROM failures ORDER BY at")
         return [(row_id, Source.model_validate_json(source), error) for row_id, source, error in found]
 
     def counts(self) -> Counts:
         """How much is in the store."""
-        by_status = dict(self._db.execute("SELECT status, count(*) FROM rows GROUP BY status").fetchall())
-        calls, prompt, completion = self._db.execute(
+        by_status = dict(self._select("SELECT status, count(*) FROM rows GROUP BY status"))
+        ((calls, prompt, completion),) = self._select(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) FROM calls"
-        ).fetchone()
-        failed = self._db.execute("SELECT count(*) FROM failures").fetchone()[0]
+        )
+        ((failed,),) = self._select("SELECT count(*) FROM failures")
         return Counts(
             by_status.get("accepted", 0), by_status.get("rejected", 0), failed, calls, Usage(prompt, completion)
         )
@@ -265,7 +269,7 @@ class RowStore:
     def reasons(self) -> dict[str, int]:
         """Reason of rejection -> rows, most first."""
         query = "SELECT reason, count(*) FROM rows WHERE status = 'rejected' GROUP BY reason ORDER BY 2 DESC"
-        return dict(self._db.execute(query).fetchall())
+        return dict(self._select(query))
 
     def close(self) -> None:
         """Close the file."""
