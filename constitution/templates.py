@@ -160,11 +160,9 @@ class Templates(Closed):
         Raises:
             TemplateError: the template names something that is not there.
         """
-        import jinja2
-
         try:
             return self._template(stage).render(again=again, **values).strip()
-        except jinja2.TemplateError as error:
+        except Exception as error:  # whatever an expression in a person's template can raise
             raise TemplateError(
                 f"template `{stage}.ask` ({self.language}): {error}",
                 "the head of constitution/prompts/en.yaml lists what can stand in a template",
