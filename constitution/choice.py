@@ -14,7 +14,7 @@ class Choice(StrEnum):
     """How rules are chosen."""
 
     EVIDENCE = "evidence"
-    """The rule that the gate finds broken; in the first round, if it finds none, the likeliest one."""
+    """The rule that the gate finds broken; if it finds none in the first answer, the likeliest ones."""
     RANDOM = "random"
     """One drawn a round, none twice in a row's life (Bai et al. 2022, arXiv:2212.08073, draw one of 16 a step)."""
     TURN = "turn"
@@ -39,24 +39,26 @@ class Chooser:
             asked: ids of those asked of the answer as it stands; a revision empties it.
         """
         if self.choice is Choice.EVIDENCE:
-            for rule in answer.broken:
-                if rule not in asked:
-                    return self._rule(rule)
-            # A gate that finds nothing can still be wrong, so one rule is asked in any case.
-            return None if drawn else self._likeliest(prompt, answer)
+            found = next((rule for rule in answer.broken if rule not in asked), None)
+            if found is not None:
+                return self._rule(found)
+            # A gate that finds nothing can be wrong about a first answer, so its likeliest rules are asked in any
+            # case; a revision that it finds clean is left in peace.
+            return self._likeliest(prompt, answer, drawn) if len(asked) == len(drawn) else None
         return next((rule for rule in self._order() if rule.id not in drawn), None)
 
-    def _order(self) -> list[Rule]:
+    def _order(self, *, shuffled: bool = False) -> list[Rule]:
         order = list(self._rules)
-        if self.choice is Choice.RANDOM:
+        if shuffled or self.choice is Choice.RANDOM:
             random.Random(self._seed).shuffle(order)
         return order
 
-    def _likeliest(self, prompt: Verdict, answer: Verdict) -> Rule:
-        """The rule with the highest score for prompt or answer; a seeded draw where no detector looked."""
-        scores = {rule.id: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)) for rule in self._rules}
-        best = max(scores, key=lambda rule: scores[rule])
-        return self._rule(best) if scores[best] > 0 else random.Random(self._seed).choice(self._rules)
+    def _likeliest(self, prompt: Verdict, answer: Verdict, drawn: Sequence[str]) -> Rule | None:
+        """The rule with the highest score for prompt or answer; in a seeded order where no detector looked."""
+        rest = [rule for rule in self._order(shuffled=True) if rule.id not in drawn]
+        return max(
+            rest, key=lambda rule: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)), default=None
+        )
 
     def _rule(self, rule_id: str) -> Rule:
         return next(rule for rule in self._rules if rule.id == rule_id)

@@ -55,6 +55,6 @@ def export(
     written = write_formats(names or formats(), store.rows, folder, parquet=parquet, options=options)
     write_dataset_info(folder, written)
     statistics = gather(store.rows())
-    card = write_card(folder, statistics, written, constitution=constitution, licence=licence)
+    card = write_card(folder, statistics, written, constitution=constitution, licence=licence, options=options)
     report = write_report(folder, store.rows, statistics, constitution=constitution)
     return Exported(written, statistics, card, report)

@@ -113,6 +113,9 @@ class Settings(Closed):
     reasoning: Literal["reasoning_content", "thinking", "think", "none"] = "reasoning_content"
     """Where the rationale stands in the files."""
 
+    sft: Literal["completion", "messages"] = "completion"
+    """Form of the `sft` file."""
+
     licence: str = "other"
     """Licence of the data, for its card."""
 
@@ -215,7 +218,7 @@ class Generation:
             store,
             names=settings.formats,
             parquet=settings.parquet,
-            options=Options(reasoning=settings.reasoning),
+            options=Options(reasoning=settings.reasoning, sft=settings.sft),
             templates=self.templates,
             licence=settings.licence,
         )

@@ -34,9 +34,9 @@ class Options(Record):
     preference_reasoning: bool = False
     """Whether `preference` and `kto` carry the rationale too; their heads say why not by default."""
 
-    sft: Literal["messages", "completion"] = "messages"
-    """`messages`: one list, and a trainer masks by role. `completion`: `prompt` and `completion`, so that only the
-    last answer is learnt; right where prompts hold earlier turns of an assistant that was not yet revised."""
+    sft: Literal["messages", "completion"] = "completion"
+    """`completion`: `prompt` and `completion`, so that only the last answer is learnt. `messages`: one list, masked
+    by role; where a prompt holds earlier turns of an assistant, these are learnt too, and no rule revised them."""
 
     constitution: Constitution | None = None
     """The rules in words; `critic` asks with them and writes nothing without."""

@@ -22,10 +22,10 @@ import click
 @click.option("--preference-reasoning", is_flag=True, help="Carry the rationale in `preference` and `kto` too.")
 @click.option(
     "--sft",
-    type=click.Choice(["messages", "completion"]),
-    default="messages",
+    type=click.Choice(["completion", "messages"]),
+    default="completion",
     show_default=True,
-    help="One list of messages, or `prompt` and `completion`.",
+    help="`prompt` and `completion`, or one list of messages.",
 )
 @click.option("--licence", default="other", show_default=True, help="Licence of the data, for its card.")
 def command(

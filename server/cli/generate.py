@@ -111,6 +111,13 @@ def _of_roles(_context: click.Context, option: click.Parameter, values: tuple[st
     show_default=True,
     help="Where the rationale stands in the files.",
 )
+@click.option(
+    "--sft",
+    type=click.Choice(["completion", "messages"]),
+    default="completion",
+    show_default=True,
+    help="`prompt` and `completion`, or one list of messages.",
+)
 @click.option("--licence", default="other", show_default=True, help="Licence of the data, for its card.")
 @click.option("--limit", type=click.IntRange(1), help="Most prompts to take.")
 @click.option("--max-tokens-total", type=click.IntRange(1), help="Most tokens the folder may ever cost.")
