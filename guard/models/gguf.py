@@ -106,6 +106,9 @@ class GgufModel:
         except asyncio.CancelledError:
             # llama.cpp would go on to the last token and keep the slot from the others
             call.cancelled.set()
+            task = asyncio.current_task()
+            if self._engine is None and task is not None and not task.cancelling():
+                raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
             raise
 
     async def close(self) -> None:

@@ -90,6 +90,8 @@ class HfModel:
             return await asyncio.wrap_future(engine.batcher.submit(row))
         except asyncio.CancelledError:
             row.cancelled.set()  # its batch goes on without it
+            if self._engine is None and not _is_cancelled():
+                raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
             raise
         except RuntimeError as error:
             if self._engine is None:
@@ -235,6 +237,12 @@ def _release(key: Any) -> None:
         engine.prompts.shutdown(wait=True, cancel_futures=True)
         engine.batcher.close()
         engine.loaded.free()
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the caller's task that was cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _line(error: BaseException) -> str:

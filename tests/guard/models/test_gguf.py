@@ -21,6 +21,7 @@ from guard.models.base import (
     ModelConfigError,
     ModelError,
     ModelUnavailable,
+    Reply,
     Sampling,
 )
 from guard.models.embedded import weights
@@ -153,6 +154,16 @@ async def test_a_conversation_that_llama_cpp_cannot_read_fails_alone(model: Chat
     with pytest.raises(ModelError):
         await model.chat(ask("a lone surrogate \ud800"))
     assert (await model.chat(ask("Hi"))).text
+
+
+async def test_closing_tells_those_who_wait_that_the_model_is_gone() -> None:
+    model = open_model(f"gguf:{weights()}?context=200&slots=1")
+    tasks = [asyncio.create_task(model.chat(ask("why", max_tokens=50))) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    await model.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[-1], ModelUnavailable)
+    assert all(isinstance(result, Reply | ModelUnavailable) for result in results)
 
 
 async def test_nothing_reaches_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,16 @@ import pytest
 
 from guard.exchange import Message
 from guard.models import hf, open_model
-from guard.models.base import Ask, ChatModel, ContextTooLong, ModelConfigError, ModelError, ModelUnavailable, Sampling
+from guard.models.base import (
+    Ask,
+    ChatModel,
+    ContextTooLong,
+    ModelConfigError,
+    ModelError,
+    ModelUnavailable,
+    Reply,
+    Sampling,
+)
 from guard.models.embedded import weights
 from guard.models.hf import split_reasoning
 
@@ -273,6 +282,16 @@ async def test_the_identity_tells_weights_template_and_precision_apart(folder: P
     assert len(set(identities)) == 4
     assert all(identity.startswith("hf:tiny@") for identity in identities)
     assert identities[3] == identities[0].replace("float32", "bfloat16")
+
+
+async def test_closing_tells_those_who_wait_that_the_model_is_gone(folder: Path) -> None:
+    model = open_model(f"hf:{folder}?batch=1&context=200")
+    tasks = [asyncio.create_task(model.chat(ask("why", max_tokens=50))) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    await model.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[-1], ModelUnavailable)
+    assert all(isinstance(result, Reply | ModelUnavailable) for result in results)
 
 
 async def test_nothing_reaches_the_terminal(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
