@@ -36,7 +36,7 @@ def test_evidence_takes_the_worst_finding_then_the_next(constitution):
     second = chooser.choose(verdict(), seen, ["doxing"], ["doxing"])
     assert second is not None
     assert second.id == "burglary"
-    assert chooser.choose(verdict(), seen, ["doxing", "burglary"], ["doxing", "burglary"]) is None
+    assert chooser.choose(verdict(), seen, ["arson", "doxing", "burglary"], ["doxing", "burglary"]) is None
 
 
 def test_evidence_asks_a_rule_again_that_a_revision_did_not_mend(constitution):
@@ -46,12 +46,19 @@ def test_evidence_asks_a_rule_again_that_a_revision_did_not_mend(constitution):
     assert again.id == "doxing"
 
 
-def test_evidence_asks_the_likeliest_rule_once_where_nothing_is_found(constitution):
+def test_evidence_asks_the_likeliest_rules_of_a_first_answer_in_which_nothing_is_found(constitution):
     chooser = Chooser(constitution, Choice.EVIDENCE, 1)
-    likely = chooser.choose(verdict({"cheating": 0.4}), verdict({"arson": 0.2, "cheating": 0.1}), [], [])
-    assert likely is not None
-    assert likely.id == "cheating", "a prompt that smells of a rule counts as much as the answer"
-    assert chooser.choose(verdict({"cheating": 0.4}), verdict(), ["cheating"], ["cheating"]) is None
+    prompt, answer = verdict({"cheating": 0.4}), verdict({"arson": 0.2, "cheating": 0.1})
+    asked: list[str] = []
+    while rule := chooser.choose(prompt, answer, asked, asked):
+        asked.append(rule.id)
+    assert asked[:2] == ["cheating", "arson"], "a prompt that smells of a rule counts as much as the answer"
+    assert sorted(asked) == sorted(NAMES), "each once"
+
+
+def test_evidence_leaves_a_revision_in_peace_in_which_nothing_is_found(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    assert chooser.choose(verdict({"cheating": 0.4}), verdict(), ["cheating"], []) is None
 
 
 def test_evidence_without_any_score_is_a_draw_that_the_seed_decides(constitution):
