@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
     print(f"""
 How to go on
   {folder}/report.html      the whole run in pictures, rows side by side
-  {folder}/sft.jsonl        for TRL's SFTTrainer: messages, the rationale as reasoning_content
+  {folder}/sft.jsonl        for TRL's SFTTrainer: prompt and completion, the rationale as reasoning_content
   {folder}/preference.jsonl for TRL's DPOTrainer: final answer chosen, first answer rejected
   .venv/bin/wardlaw rows {folder} --status rejected
   .venv/bin/wardlaw generate --help

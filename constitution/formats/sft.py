@@ -1,7 +1,8 @@
 """Supervised fine-tuning: every accepted row as a conversation, in TRL's conversational form.
 
-`options.sft` chooses between one list of `messages` and `prompt` with `completion`. With `messages`, a trainer that
-masks by role also learns the assistant's earlier turns, and these are as they came in: no rule was held to them.
+As `prompt` and `completion`, only the last answer and its reasoning are learnt. `options.sft` also knows one list of
+`messages`: a trainer that masks by role then learns the assistant's earlier turns too, and these are as they came in,
+no rule was held to them.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ NAME = "sft"
 ABOUT = "Accepted answers with their reasoning, to fine-tune on (TRL conversational)."
 HOW = """```python
 from datasets import load_dataset
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 rows = load_dataset(".", "sft", split="train")
-SFTTrainer(MODEL, train_dataset=rows, args=SFTConfig(assistant_only_loss=True)).train()
+SFTTrainer(MODEL, train_dataset=rows).train()
 ```
 
-`assistant_only_loss` wants a chat template that marks what is learnt; TRL puts one in for the models it knows. Where
-the file has `prompt` and `completion` columns (the option `sft`: `completion`), leave it out: TRL then learns the
-completion alone."""
+TRL learns the `completion` alone, the answer with its reasoning, and no turn of the `prompt`. Where the file has one
+column `messages` instead (the option `sft`: `messages`), add `args=SFTConfig(assistant_only_loss=True)`. That wants a
+chat template that marks what is learnt; TRL puts one in for the models it knows. It also learns the assistant's earlier
+answers."""
 
 
 def project(row: Row, options: Options) -> Iterator[dict[str, Any]]:

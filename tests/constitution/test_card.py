@@ -31,8 +31,10 @@ def test_datasets_loads_the_folder_as_it_lies_there(parquet, offline, sample_row
     written = write_formats(formats(), lambda: sample_rows, folder, parquet=parquet, options=options)
     write_card(folder, gather(sample_rows), written, constitution=sample_constitution)
     default = load_dataset(str(folder), cache_dir=cache)["train"]
-    assert default[1]["messages"][-1]["content"] == sample_rows[1].final
-    assert default[1]["messages"][-1]["reasoning_content"] == sample_rows[1].rationale
+    (completion,) = default[1]["completion"]
+    assert completion["content"] == sample_rows[1].final
+    assert completion["reasoning_content"] == sample_rows[1].rationale
+    assert [message["content"] for message in default[1]["prompt"]] == [said.content for said in sample_rows[1].prompt]
     for item in written:
         rows = load_dataset(str(folder), item.name, split="train", cache_dir=cache)
         assert len(rows) == item.lines > 0
@@ -94,6 +96,21 @@ def test_the_body_counts_by_rule_and_by_reason(sample_rows, sample_constitution,
     assert "| checks | still_broken | 1 |" in card
     assert "Constitution `c0ffee`." in card
     assert "1 accepted row has earlier answers" in card
+    assert "`sft` where it has `prompt` and `completion`" in card
+
+
+def test_the_card_warns_of_messages_that_teach_earlier_answers(sample_rows, tmp_path):
+    options = Options(sft="messages")
+    written = write_formats(["sft"], lambda: sample_rows, tmp_path, options=options)
+    assert "export `sft` anew in its `completion` form" in render_card(gather(sample_rows), written, options=options)
+    assert "export `sft` anew" not in render_card(gather(sample_rows), written, options=Options())
+
+
+def test_the_card_shows_how_to_train_on_the_form_that_is_written_by_default(sample_rows, tmp_path):
+    written = write_formats(["sft"], lambda: sample_rows, tmp_path)
+    example = render_card(gather(sample_rows), written).split("### sft")[1].split("```")[1]
+    assert "SFTTrainer(MODEL, train_dataset=rows).train()" in example
+    assert "assistant_only_loss" not in example, "a completion is learnt whole: no template need mark it"
 
 
 def test_words_of_the_rows_cannot_leave_their_cell(row_with, tmp_path):

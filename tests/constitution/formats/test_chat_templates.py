@@ -31,9 +31,14 @@ DROPS = [
 ]
 
 
-def conversations(rows: list[Any], reasoning: str) -> list[list[dict[str, str]]]:
+def lines(rows: list[Any], reasoning: str) -> list[dict[str, Any]]:
     options = Options(reasoning=reasoning)  # type: ignore[arg-type]
-    return [line["messages"] for row in rows for line in open_format("sft").project(row, options)]
+    return [line for row in rows for line in open_format("sft").project(row, options)]
+
+
+def conversations(rows: list[Any], reasoning: str) -> list[list[dict[str, str]]]:
+    """The lines as a trainer renders them: what is learnt after what was asked."""
+    return [[*line["prompt"], *line["completion"]] for line in lines(rows, reasoning)]
 
 
 @pytest.mark.parametrize(("name", "reasoning"), READS)
@@ -94,3 +99,24 @@ def test_the_answer_and_its_reasoning_are_learnt_and_the_prompt_is_not(
         assert row.final in learnt
         assert row.rationale in learnt
         assert row.prompt[-1].content not in learnt
+
+
+@pytest.mark.parametrize(("name", "reasoning"), [("qwen3", "reasoning_content"), ("gptoss", "thinking")])
+def test_a_completion_goes_on_where_the_rendered_prompt_ends(name, reasoning, bundled_template, smollm2, sample_rows):
+    """TRL learns what comes after the prompt's own rendering; were that no prefix of the whole, it would cut askew."""
+    template = bundled_template(name)
+    found = lines(sample_rows, reasoning)
+    assert any(message["role"] == "assistant" for line in found for message in line["prompt"])
+    for line in found:
+        asked = smollm2.apply_chat_template(
+            line["prompt"], chat_template=template, tokenize=False, add_generation_prompt=True
+        )
+        whole = smollm2.apply_chat_template(
+            [*line["prompt"], *line["completion"]], chat_template=template, tokenize=False
+        )
+        assert whole.startswith(asked)
+        learnt = whole.removeprefix(asked)
+        (completion,) = line["completion"]
+        assert completion["content"] in learnt
+        assert completion[reasoning] in learnt
+        assert not any(message["content"] in learnt for message in line["prompt"])

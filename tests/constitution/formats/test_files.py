@@ -97,4 +97,4 @@ def test_a_line_separator_inside_a_text_does_not_break_the_line(row_with, tmp_pa
     text = "one\u2028two\u0085three\nfour"
     written = write_format("sft", lambda: [row_with(final=text)], tmp_path)
     with written.path.open(encoding="utf-8", newline="\n") as lines:
-        assert [json.loads(line)["messages"][-1]["content"] for line in lines] == [text]
+        assert [json.loads(line)["completion"][0]["content"] for line in lines] == [text]

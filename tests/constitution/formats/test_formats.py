@@ -93,7 +93,7 @@ def test_helper_modules_are_no_formats():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_format_writes_its_golden_file(name, sample_rows, options, tmp_path):
     written = write_format(name, lambda: iter(sample_rows), tmp_path, options=options)
-    text, golden = (path.read_text(encoding="utf-8") for path in (written.path, GOLDEN / f"{name}.jsonl"))
+    text, golden = (path.read_text(encoding="utf-8") for path in (written.path, GOLDEN / written.path.name))
     if name == "critic":
         # In which order a critique's keys are asked for is the templates' affair.
         text, golden = (CRITIQUE.sub(sorted_keys, each) for each in (text, golden))
@@ -102,9 +102,17 @@ def test_a_format_writes_its_golden_file(name, sample_rows, options, tmp_path):
     assert written.unfit == 0
 
 
+def test_messages_are_written_as_their_golden_file_too(sample_rows, options, tmp_path):
+    chosen = options.model_copy(update={"sft": "messages"})
+    written = write_format("sft", lambda: iter(sample_rows), tmp_path, options=chosen)
+    assert written.path.read_text(encoding="utf-8") == (GOLDEN / "sft.messages.jsonl").read_text(encoding="utf-8")
+    assert written.lines == len(lines_of(written.path))
+    assert written.unfit == 0
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("reasoning", ["reasoning_content", "thinking", "think", "none"])
-@pytest.mark.parametrize("more", [{}, {"preference_reasoning": True, "sft": "completion"}])
+@pytest.mark.parametrize("more", [{}, {"preference_reasoning": True, "sft": "messages"}])
 def test_parquet_holds_what_the_json_lines_hold(name, reasoning, more, sample_rows, options, tmp_path):
     chosen = options.model_copy(update={"reasoning": reasoning, **more})
     text = write_format(name, lambda: iter(sample_rows), tmp_path, options=chosen)
@@ -114,11 +122,13 @@ def test_parquet_holds_what_the_json_lines_hold(name, reasoning, more, sample_ro
     assert all(list(line) == open_format(name).schema(chosen).names for line in lines)
 
 
+@pytest.mark.parametrize("sft", ["completion", "messages"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_run_without_rows_writes_an_empty_file_of_the_same_columns(name, options, tmp_path):
-    assert write_format(name, lambda: iter(()), tmp_path, options=options).lines == 0
-    empty = write_format(name, lambda: iter(()), tmp_path, parquet=True, options=options)
-    assert pq.read_table(empty.path).schema.names == open_format(name).schema(options).names
+def test_a_run_without_rows_writes_an_empty_file_of_the_same_columns(name, sft, options, tmp_path):
+    chosen = options.model_copy(update={"sft": sft})
+    assert write_format(name, lambda: iter(()), tmp_path, options=chosen).lines == 0
+    empty = write_format(name, lambda: iter(()), tmp_path, parquet=True, options=chosen)
+    assert pq.read_table(empty.path).schema.names == open_format(name).schema(chosen).names
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -143,12 +153,14 @@ def test_an_unknown_format_is_named_with_those_there_are():
 )
 def test_the_reasoning_stands_where_it_is_wanted(reasoning, message, row_with):
     row = row_with(final="Yes.", rationale=" I see.\n")
-    assert projected("sft", row, Options(reasoning=reasoning))[0]["messages"][-1] == message
+    assert projected("sft", row, Options(reasoning=reasoning))[0]["completion"] == [message]
+    assert projected("sft", row, Options(reasoning=reasoning, sft="messages"))[0]["messages"][-1] == message
 
 
-def test_the_key_of_the_reasoning_is_there_even_without_one(row_with):
+@pytest.mark.parametrize("sft", ["completion", "messages"])  # the column is called as the form
+def test_the_key_of_the_reasoning_is_there_even_without_one(sft, row_with):
     # A JSON reader that infers columns from its first block stops at a key that comes up only later.
-    message = projected("sft", row_with(rationale=None))[0]["messages"][-1]
+    message = projected("sft", row_with(rationale=None), Options(sft=sft))[0][sft][-1]
     assert message["reasoning_content"] == ""
 
 
@@ -162,10 +174,13 @@ def test_a_text_with_a_think_tag_is_left_out_and_counted(name, field, row_with, 
     assert (written.lines, written.unfit) == (1, 1)
 
 
-def test_completions_leave_earlier_turns_in_the_prompt(sample_rows):
-    line = projected("sft", sample_rows[1], Options(sft="completion"))[0]
+def test_only_the_last_answer_is_learnt_unless_asked_for(sample_rows):
+    line = projected("sft", sample_rows[1])[0]
+    assert list(line) == ["prompt", "completion", "wardlaw"]
     assert [message["role"] for message in line["prompt"]] == ["system", "user", "assistant", "user"]
     assert [message["role"] for message in line["completion"]] == ["assistant"]
+    asked = projected("sft", sample_rows[1], Options(sft="messages"))[0]
+    assert asked == {"messages": [*line["prompt"], *line["completion"]], "wardlaw": line["wardlaw"]}
 
 
 def test_axolotl_learns_the_last_answer_alone(sample_rows):

@@ -82,7 +82,7 @@ def loss_of(trainer: Any) -> float:
 def test_sft_learns_answer_and_reasoning_of_messages(produced, tiny, smollm2, bundled_template, tmp_path):
     from trl import SFTConfig, SFTTrainer
 
-    rows = produced("sft")
+    rows = produced("sft", sft="messages")
     smollm2.chat_template, plain = bundled_template("qwen3"), smollm2.chat_template
     try:
         config = SFTConfig(**settings(tmp_path), assistant_only_loss=True)
@@ -99,7 +99,7 @@ def test_sft_learns_answer_and_reasoning_of_messages(produced, tiny, smollm2, bu
 def test_sft_learns_the_completion_alone(produced, tiny, smollm2, tmp_path):
     from trl import SFTConfig, SFTTrainer
 
-    rows = produced("sft", sft="completion", reasoning="think")
+    rows = produced("sft", reasoning="think")
     trainer = SFTTrainer(tiny, args=SFTConfig(**settings(tmp_path)), train_dataset=rows, processing_class=smollm2)
     for line, row in zip(trainer.train_dataset, rows, strict=True):
         learnt = smollm2.decode([label for label in line["labels"] if label != -100])
