@@ -218,7 +218,7 @@ class Templates(Closed):
 
     @staticmethod
     def _shown_rule(shot: GeneralShot) -> dict[str, Any]:
-        bare = {"id": "", "title": "", "why": "", "allowed": [], "critique": None, "revision": None}
+        bare: dict[str, Any] = {"id": "", "title": "", "why": "", "allowed": [], "critique": None, "revision": None}
         return {**bare, "rule": shot.rule}
 
 
