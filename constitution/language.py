@@ -6,6 +6,8 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from rules.errors import WardlawError
+
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
@@ -30,7 +32,11 @@ _SURE = 0.95
 def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:  # it unpacks them into a temporary file
+        what = f"the language statistics cannot be unpacked: {error.strerror or error}"
+        raise WardlawError(what, "make room for temporary files, or set TMPDIR to another folder") from error
 
 
 def script_of(text: str) -> str | None:
