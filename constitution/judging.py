@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from constitution.critique import first_object
 from constitution.templates import Templates
 from guard.exchange import Message
 from rules.schema import Closed, Rule
+
+_CLOSING = re.compile(r"<(\s*/\s*answer)", re.IGNORECASE)
 
 
 class Grade(Closed):
@@ -47,7 +50,7 @@ def grade_messages(
         "judge",
         conversation=templates.conversation(conversation),
         # The answer cannot close the tag that fences it in, and so cannot speak to the judge from outside.
-        answer=answer.replace("</answer", "&lt;/answer"),
+        answer=_CLOSING.sub(r"&lt;\1", answer),
         rule=templates.rule(rule),
     )
     system = (Message("system", templates.judge.system),) if templates.judge.system else ()

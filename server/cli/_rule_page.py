@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from rules.schema import Example, Rule, Text
+from server.cli._printable import printable
 
 WIDTH = 96
 
@@ -50,7 +51,7 @@ def _section(heading: str, texts: list[str], bullet: str = "") -> Iterator[str]:
     yield ""
     yield click.style(heading, fg="cyan")
     for text in texts:
-        for index, line in enumerate(_wrapped(_printable(text), WIDTH - 2 - len(bullet))):
+        for index, line in enumerate(_wrapped(printable(text), WIDTH - 2 - len(bullet))):
             yield "  " + (bullet if index == 0 else " " * len(bullet)) + line
 
 
@@ -72,11 +73,6 @@ def _example(example: Example) -> str:
     if len(example.messages) == 1:
         return example.text
     return " / ".join(f"{turn.role}: {turn.content}" for turn in example.messages)
-
-
-def _printable(text: str) -> str:
-    # an escape sequence in a stranger's rule must not reach the terminal
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:

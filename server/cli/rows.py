@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli._printable import printable
+
 if TYPE_CHECKING:
     from constitution.row import Row
 
@@ -69,17 +71,18 @@ def _again(first: Row, rest: Iterable[Row]) -> Iterator[Row]:
 def _shown(row: Row) -> str:
     """One row for a terminal."""
     bold = {"bold": True}
-    head = f"{row.id}  {row.source.file}:{row.source.line}"
+    head = f"{row.id}  {printable(row.source.file)}:{row.source.line}"
     colour = "green" if row.status == "accepted" else "red"
     lines = [click.style(head, **bold) + "  " + click.style(row.status, fg=colour)]
     if row.rejection:
-        lines.append(click.style(f"  {row.rejection.stage}: {row.rejection.reason}: {row.rejection.detail}", fg="red"))
+        why = f"  {row.rejection.stage}: {row.rejection.reason}: {printable(row.rejection.detail)}"
+        lines.append(click.style(why, fg="red"))
     lines += [_part(said.role, said.content) for said in row.prompt]
     if row.answer is not None:
         lines.append(_part("first answer", row.answer, row.score_answer))
     for number, round_ in enumerate(row.rounds, 1):
         lines.append(_part(f"round {number}, {round_.rule}", f"{round_.critique.verdict}: {round_.critique.problem}"))
-        lines += [f'      "{quote}"' for quote in round_.critique.quotes]
+        lines += [f'      "{printable(quote)}"' for quote in round_.critique.quotes]
         if round_.revision is not None:
             lines.append(_part("revision", round_.revision, round_.score_after))
     if row.rationale:
@@ -91,5 +94,5 @@ def _shown(row: Row) -> str:
 
 def _part(name: str, text: str, score: float | None = None) -> str:
     label = f"{name} [{score:.2f}]" if score is not None else name
-    body = "\n".join(f"    {line}" for line in text.splitlines() or [""])
+    body = "\n".join(f"    {line}" for line in printable(text).splitlines() or [""])
     return f"  {click.style(label, fg='cyan')}\n{body}"
