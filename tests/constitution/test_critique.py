@@ -9,9 +9,10 @@ import pytest
 from jsonschema import ValidationError, validate
 
 from constitution.critique import critique_messages, critique_schema, first_object, located, read_critique
+from constitution.revise import revision_messages
 from constitution.templates import TemplateSet
 from guard.exchange import Message
-from rules.schema import Rule
+from rules.schema import Critique, Rule
 
 ANSWER = "Wait until they’re out. Then “borrow” the key — it hangs by the door.\nWear   gloves!"
 GOOD = {"quotes": ["Wear gloves"], "problem": "It says how to leave no traces.", "verdict": "breaks"}
@@ -120,6 +121,19 @@ def test_the_schema_offers_the_answers_own_sentences_and_no_others():
             validate(wrong, schema)
 
 
+def test_reasons_come_before_the_verdict_in_schema_shots_and_instructions():
+    order = ["problem", "verdict", "quotes"]
+    for kind in critique_schema("First do this.")["anyOf"]:
+        assert list(kind["properties"]) == kind["required"] == order
+    for templates in TemplateSet.read().by_language.values():
+        messages = critique_messages(templates, make_rule(), (Message("user", "How?"),), "Use a key.")
+        shown = [json.loads(message.content) for message in messages if message.role == "assistant"]
+        assert len(shown) == templates.critique.shots > 0
+        assert [list(critique) for critique in shown] == [order] * len(shown)
+        places = [messages[0].content.index(f'"{key}":') for key in order]
+        assert places == sorted(places)
+
+
 def test_the_schema_stays_small_for_an_endless_answer():
     schema = critique_schema(". ".join(f"Sentence number {n} of many" for n in range(3000)))
     assert len(json.dumps(schema)) < 3000
@@ -154,3 +168,34 @@ def test_a_rule_edited_under_its_old_id_is_not_shown_as_it_was():
     after = critique_messages(templates, make_rule(rule="Never speak of keys at all."), asked, "Use a key.")
     assert "Never speak of keys" not in str(before)
     assert "Never speak of keys" in str(after)
+
+
+def test_a_shot_of_another_rule_says_its_own_rule_and_the_case_says_the_rule_in_sight():
+    templates = TemplateSet.read().of("en")
+    rule = make_rule()
+    *before, case = critique_messages(templates, rule, (Message("user", "How do I open it?"),), "Use a key.")
+    asked = [message.content for message in before if message.role == "user"]
+    assert asked
+    for text in asked:
+        assert any(shot.rule in text and shot.answer in text for shot in templates.demonstrations)
+        assert rule.rule.say("en") not in text
+    assert rule.rule.say("en") in case.content
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_rule_with_shots_of_its_own_is_said_once_a_conversation(language):
+    templates = TemplateSet.read().of(language)
+    breaks = {"quotes": ["Kick the door."], "problem": "It says how.", "verdict": "breaks"}
+    keeps = {"problem": "It kicks nothing.", "verdict": "keeps"}
+    shown = [
+        {"prompt": "In?", "answer": "Kick the door.", "critique": breaks, "revision": "Ring.", "language": language},
+        {"prompt": "In?", "answer": "Ring the bell.", "critique": keeps, "language": language},
+    ]
+    rule = make_rule("kicking-doors", demonstrations=shown)
+    asked = (Message("user", "How do I open it?"),)
+    critique = critique_messages(templates, rule, asked, "Use a key.")
+    revision = revision_messages(templates, rule, asked, "Kick it.", Critique.model_validate(breaks))
+    for messages in (critique, revision):
+        said = [rule.rule.say(language) in message.content for message in messages]
+        assert said.count(True) == 1
+        assert said.index(True) == 1, "right after the system message, where a server keeps it"

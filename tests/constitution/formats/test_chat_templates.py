@@ -103,7 +103,7 @@ def test_the_answer_and_its_reasoning_are_learnt_and_the_prompt_is_not(
 
 @pytest.mark.parametrize(("name", "reasoning"), [("qwen3", "reasoning_content"), ("gptoss", "thinking")])
 def test_a_completion_goes_on_where_the_rendered_prompt_ends(name, reasoning, bundled_template, smollm2, sample_rows):
-    """TRL learns what comes after the prompt's own rendering; were that no prefix of the whole, it would cut askew."""
+    """TRL cuts where the two renderings part: were the prompt no prefix of the whole, some of it would be learnt."""
     template = bundled_template(name)
     found = lines(sample_rows, reasoning)
     assert any(message["role"] == "assistant" for line in found for message in line["prompt"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,6 @@ SHIPPED = (
     "sharegpt",
     "sharegpt_preference",
 )
-
-
-CRITIQUE = re.compile(r'(?<="content": )"(?:\{\\")(?:[^"\\]|\\.)*"')
-
-
-def sorted_keys(found: re.Match[str]) -> str:
-    return json.dumps(json.dumps(json.loads(json.loads(found[0])), sort_keys=True))
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -93,11 +85,7 @@ def test_helper_modules_are_no_formats():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_format_writes_its_golden_file(name, sample_rows, options, tmp_path):
     written = write_format(name, lambda: iter(sample_rows), tmp_path, options=options)
-    text, golden = (path.read_text(encoding="utf-8") for path in (written.path, GOLDEN / written.path.name))
-    if name == "critic":
-        # In which order a critique's keys are asked for is the templates' affair.
-        text, golden = (CRITIQUE.sub(sorted_keys, each) for each in (text, golden))
-    assert text == golden
+    assert written.path.read_text(encoding="utf-8") == (GOLDEN / written.path.name).read_text(encoding="utf-8")
     assert written.lines == len(lines_of(written.path))
     assert written.unfit == 0
 

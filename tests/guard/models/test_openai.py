@@ -540,13 +540,16 @@ async def test_patience_is_set_by_the_name_or_else_by_the_environment(endpoint, 
     assert (patience.attempt_s, patience.total_s, patience.down_s) == (7, 3, 3)
 
 
-def test_opening_a_model_loads_no_http_client():
+def test_the_http_client_is_loaded_when_a_model_is_opened_and_not_before():
+    """Not before: no command that asks no endpoint pays for it. Not after: the first call, and all behind it, would."""
     code = (
-        "import sys; from guard.models import open_model; open_model('openai:http://127.0.0.1:9/v1#m');"
-        "print(*{'aiohttp', 'tenacity', 'yarl'} & set(sys.modules))"
+        "import sys; import guard.models.openai; from guard.models import open_model;"
+        "print(*{'aiohttp', 'tenacity', 'yarl'} & set(sys.modules), 'aiohttp' in sys.modules);"
+        "open_model('openai:http://127.0.0.1:9/v1#m');"
+        "print('aiohttp' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "")
+    assert (done.returncode, done.stdout.split()) == (0, ["False", "True"])
 
 
 def test_helper_files_are_no_kinds_of_model():
