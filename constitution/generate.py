@@ -32,10 +32,11 @@ from rules.schema import Closed, Constitution
 ROLES: tuple[ModelRole, ...] = ("answerer", "critic", "reviser", "judge")
 
 SAMPLING: Mapping[ModelRole, Sampling] = {
-    # Bai et al. 2022 draw answers at T = 1; a critic that is asked for exact quotes does better near the mode.
-    "answerer": Sampling(temperature=1.0, max_tokens=400),
-    "critic": Sampling(temperature=0.3, max_tokens=400),
-    "reviser": Sampling(temperature=0.7, max_tokens=500),
+    # Bai et al. 2022 draw at T = 1 with nothing cut off; small models fall apart there, so the tail is cut.
+    "answerer": Sampling(temperature=0.8, top_p=0.9, max_tokens=400),
+    # A critic that is asked for exact quotes does better near the mode.
+    "critic": Sampling(temperature=0.2, top_p=0.9, max_tokens=300),
+    "reviser": Sampling(temperature=0.7, top_p=0.9, max_tokens=500),
     "judge": Sampling(temperature=0.0, max_tokens=200),
 }
 """How each role's answers are drawn, where settings do not say otherwise."""
