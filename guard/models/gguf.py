@@ -62,12 +62,15 @@ _engines: Shared[_Engine] = Shared()
 
 
 def open_model(spec: str, *, concurrency: int) -> ChatModel:
-    """Open `PATH?context=N&threads=N&slots=N&cache=MIB`. The same file opened again with the same options shares its memory.
+    """Open `PATH?context=N&threads=N&slots=N&cache=MIB`.
+
+    The same file opened again with the same options shares its memory.
 
     Raises:
         ModelConfigError: no such file, not a GGUF file, one that llama.cpp cannot run, or llama.cpp is not installed.
     """
-    what, options = split_options(spec, {"context": at_least(64), "threads": at_least(1), "slots": at_least(1), "cache": at_least(0)})
+    readers = {"context": at_least(64), "threads": at_least(1), "slots": at_least(1), "cache": at_least(0)}
+    what, options = split_options(spec, readers)
     path = Path(what).expanduser()
     _check_file(path, what)
     stat = path.stat()
