@@ -11,9 +11,10 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from constitution.row import Row, Source
@@ -38,6 +39,10 @@ CREATE TABLE IF NOT EXISTS failures (
 CREATE INDEX IF NOT EXISTS rows_by_status ON rows (status, reason);
 """
 _VERSION = 1
+_FOLD_EVERY = 2000
+"""Calls after which the write-ahead log is folded back."""
+_LONGEST_LOG = 64 * 2**20
+"""Bytes from which the log is begun anew once it is folded back."""
 
 
 class StoreError(WardlawError):
@@ -84,6 +89,8 @@ class RowStore:
             StoreError: the folder holds none (`read_only`), or the file is broken or of another version.
         """
         self.path = folder / FILE
+        self._commits = 0
+        self._folding: Thread | None = None
         if read_only and not self.path.exists():
             raise StoreError(
                 f"`{folder}` holds no rows", "name the folder that `wardlaw generate --out` wrote, as it stands there"
@@ -109,7 +116,7 @@ class RowStore:
         # nothing; only a power cut can take back the last commits, and it takes them whole.
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; each checkpoint holds up all rows for its fsyncs
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")  # `_fold` does it, where no row waits for its fsyncs
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
@@ -153,6 +160,7 @@ class RowStore:
         values = (key, row, stage, reply.usage.prompt, reply.usage.completion, _reply_text(reply))
         with self._explained():
             self._db.execute("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._fold_now_and_then()
 
     # -- rows
 
@@ -273,7 +281,25 @@ class RowStore:
 
     def close(self) -> None:
         """Close the file."""
+        if self._folding is not None:
+            self._folding.join()
         self._db.close()
+
+    def _fold_now_and_then(self) -> None:
+        """Start to fold the write-ahead log back into the file, on a thread: its fsyncs take a tenth of a second."""
+        self._commits += 1
+        if self._commits >= _FOLD_EVERY and (self._folding is None or not self._folding.is_alive()):
+            self._commits = 0
+            self._folding = Thread(target=_fold, args=(self.path,), name="wardlaw-fold", daemon=True)
+            self._folding.start()
+
+
+def _fold(path: Path) -> None:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
+        # What is in the log is kept as well as what is in the file; of a full disk the next write will tell.
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if path.with_name(f"{path.name}-wal").stat().st_size > _LONGEST_LOG:
+            db.execute("PRAGMA wal_checkpoint(RESTART)")  # holds up writers, but only for what the first pass left
 
 
 def _reply_text(reply: Reply) -> str:
