@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from rules.schema import Critique
 
+Stage = Literal["answer", "critique", "revision", "rationale", "checks", "duplicates"]
+"""Where a row is, or where it was given up."""
+
 
 class Record(BaseModel):
     """Base of what is written down: frozen and closed."""
@@ -56,9 +59,9 @@ class Round(Record):
     critique: Critique
     """What the critic said of the answer as it stood: quotes, problem, verdict."""
     revision: str | None
-    """The new answer; None where the critic saw no violation and the answer stands unchanged."""
+    """The new answer; None where the answer stands: the critic saw no violation, or no revision was worth taking."""
     candidates: tuple[Candidate, ...] = ()
-    """All revisions drawn, where `--samples` asked for several."""
+    """All revisions drawn, where `--samples` asked for several or none was worth taking."""
     score_before: float | None = None
     """The gate's highest score of the answer before this round, from 0 to 1."""
     score_after: float | None = None
@@ -68,7 +71,7 @@ class Round(Record):
 class Rejection(Record):
     """Why a row was not accepted."""
 
-    stage: Literal["answer", "critique", "revision", "rationale", "checks", "duplicates"]
+    stage: Stage
     """Where it was given up."""
     reason: str
     """One word to group by, as `still_broken`, `evasive`, `quote_not_found`."""
@@ -115,7 +118,7 @@ class Row(Record):
     """The first answer; None where the row ended before there was one."""
     rounds: tuple[Round, ...] = ()
     rationale: str | None = None
-    """First-person reasoning that justifies the final answer by the rule."""
+    """First-person reasoning that justifies the final answer by the rule; in a rejected row perhaps a faulty one."""
     final: str | None = None
     """The final answer; equals `answer` where nothing had to change. None in rows that ended before."""
     status: Literal["accepted", "rejected"]

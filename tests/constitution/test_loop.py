@@ -13,8 +13,9 @@ import pytest
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.choice import Choice
+from constitution.desk import GateDegraded
 from constitution.generate import SAMPLING
-from constitution.loop import GateDegraded, Loop, LoopSettings
+from constitution.loop import Loop, LoopSettings
 from constitution.row import Row, Source
 from constitution.sources import Prompt, prompt_id
 from constitution.store import RowStore
@@ -298,12 +299,13 @@ async def test_a_revision_that_no_further_round_can_mend_ends_the_row(setup, rev
         ("I think of them. " * 9, "rationale_repetitive"),
     ],
 )
-async def test_a_rationale_that_is_no_good_twice_ends_the_row(setup, rationale, reason):
+async def test_a_rationale_that_is_no_good_twice_ends_the_row_and_stays_in_it(setup, rationale, reason):
     row = await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser(BETTER, rationale))
     assert row.rejection is not None
     assert (row.rejection.stage, row.rejection.reason) == ("rationale", reason)
     assert [call.stage for call in row.calls].count("rationale") == 2
-    assert row.rationale is None
+    said = rationale["text"] if isinstance(rationale, dict) else rationale
+    assert row.rationale == said.strip()
     assert row.final == BETTER
 
 
@@ -438,3 +440,17 @@ async def test_a_gate_that_could_not_look_passes_no_row(setup, constitution):
 async def test_a_scripted_model_without_a_reply_is_an_error_and_no_row(setup):
     with pytest.raises(ModelError):
         await setup.row(answerer=[{"match": "nothing like it", "text": "x"}], critic=KEEPS, reviser=reviser())
+
+
+async def test_what_was_tried_stays_in_a_row_that_no_revision_could_save(setup):
+    row = await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser("I'm sorry, I can't.", THOUGHT))
+    assert row.rejection is not None
+    assert (row.rejection.stage, row.rejection.reason) == ("revision", "evasive")
+    (round_,) = row.rounds
+    assert round_.critique.verdict == "breaks"
+    assert round_.revision is None
+    assert [(candidate.text, candidate.failed) for candidate in round_.candidates] == [
+        ("I'm sorry, I can't.", "evasive")
+    ]
+    assert row.final == row.answer == BROKEN
+    assert not row.changed
