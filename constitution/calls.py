@@ -35,6 +35,15 @@ class Meter:
     reused: int = 0
     """Calls answered from the store."""
     in_flight: int = 0
+    began: float | None = None
+    """When the first call went out, on the monotonic clock: loading models comes before it."""
+    ended: float = 0.0
+    """When the last reply came in."""
+
+    @property
+    def seconds(self) -> float:
+        """From the first call to the last reply; 0 before there is one."""
+        return max(0.0, self.ended - self.began) if self.began is not None else 0.0
 
     def check(self) -> None:
         """Raise BudgetSpent where the budget is used up."""
@@ -104,13 +113,15 @@ class Caller:
         ms = 0.0
         if reply is None:
             self.meter.check()
-            began = time.perf_counter()
+            began = time.monotonic()
+            self.meter.began = began if self.meter.began is None else self.meter.began
             self.meter.in_flight += 1
             try:
                 reply = _writable(await self._models[role].chat(ask))
             finally:
                 self.meter.in_flight -= 1
-            ms = (time.perf_counter() - began) * 1000
+            self.meter.ended = time.monotonic()
+            ms = (self.meter.ended - began) * 1000
             self._store.keep_call(key, row, stage, reply)
             self.meter.calls += 1
             self.meter.usage += reply.usage

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from constitution.calls import BudgetSpent
 from constitution.loop import Loop
@@ -32,7 +31,6 @@ class Tally:
     """Prompts that had stood in the input before: they make no second row."""
     open: int = 0
     """Rows at work."""
-    began: float = field(default_factory=time.monotonic)
     last_failure: str = ""
 
     @property

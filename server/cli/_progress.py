@@ -43,6 +43,11 @@ class View:
     prices: Prices
 
     @property
+    def seconds(self) -> float:
+        """Seconds since the first call: loading models says nothing of the pace."""
+        return max(time.monotonic() - self.meter.began, 1e-9) if self.meter.began is not None else 1e-9
+
+    @property
     def done(self) -> int:
         """Rows finished, by this run or before it, and prompts that need no row."""
         return self.tally.finished + self.tally.resumed + self.tally.repeated + self.tally.failed
@@ -64,17 +69,15 @@ class View:
         return f"{self.done}{of} rows ({tally.accepted} accepted{share})" + "".join(f", {item}" for item in more)
 
     def speed(self) -> str:
-        """Tokens a second over the whole run, and calls in flight."""
-        seconds = max(time.monotonic() - self.tally.began, 1e-9)
-        rate = self.meter.usage.completion / seconds
+        """Tokens a second since the first call, and calls in flight."""
+        rate = self.meter.usage.completion / self.seconds
         return f"{rate:,.0f} tokens/s out, {self.meter.in_flight} calls in flight"
 
     def left(self) -> str:
         """The time to go, from the pace so far."""
         if self.total is None or not self.tally.finished:
             return "unknown"
-        seconds = time.monotonic() - self.tally.began
-        left = max(0, self.total - self.done) * seconds / self.tally.finished
+        left = max(0, self.total - self.done) * self.seconds / self.tally.finished
         hours, rest = divmod(int(left), 3600)
         return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
