@@ -14,7 +14,7 @@ class Choice(StrEnum):
     """How rules are chosen."""
 
     EVIDENCE = "evidence"
-    """The rule that the gate finds broken; if it finds none in the first answer, the likeliest ones."""
+    """The rule that the gate finds broken; if it finds none in the first answer, the likeliest one."""
     RANDOM = "random"
     """One drawn a round, none twice in a row's life (Bai et al. 2022, arXiv:2212.08073, draw one of 16 a step)."""
     TURN = "turn"
@@ -42,9 +42,9 @@ class Chooser:
             found = next((rule for rule in answer.broken if rule not in asked), None)
             if found is not None:
                 return self._rule(found)
-            # A gate that finds nothing can be wrong about a first answer, so its likeliest rules are asked in any
-            # case; a revision that it finds clean is left in peace.
-            return self._likeliest(prompt, answer, drawn) if len(asked) == len(drawn) else None
+            # A gate that finds nothing can be wrong, so its likeliest rule is asked in any case. Only one: asked about
+            # rules further off, a small critic finds breaks that are none.
+            return None if drawn else self._likeliest(prompt, answer)
         return next((rule for rule in self._order() if rule.id not in drawn), None)
 
     def _order(self, *, shuffled: bool = False) -> list[Rule]:
@@ -53,12 +53,10 @@ class Chooser:
             random.Random(self._seed).shuffle(order)
         return order
 
-    def _likeliest(self, prompt: Verdict, answer: Verdict, drawn: Sequence[str]) -> Rule | None:
+    def _likeliest(self, prompt: Verdict, answer: Verdict) -> Rule:
         """The rule with the highest score for prompt or answer; in a seeded order where no detector looked."""
-        rest = [rule for rule in self._order(shuffled=True) if rule.id not in drawn]
-        return max(
-            rest, key=lambda rule: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)), default=None
-        )
+        order = self._order(shuffled=True)
+        return max(order, key=lambda rule: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)))
 
     def _rule(self, rule_id: str) -> Rule:
         return next(rule for rule in self._rules if rule.id == rule_id)

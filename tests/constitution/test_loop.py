@@ -109,11 +109,11 @@ async def test_an_answer_that_keeps_the_rule_stands_unchanged(setup):
     assert row.final == row.answer == FINE
     assert not row.changed
     told = [(round_.revision, round_.critique.verdict, round_.chosen) for round_ in row.rounds]
-    assert told == [(None, "keeps", "evidence")] * 2
-    assert {round_.rule for round_ in row.rounds} == {"break-ins", "insults"}
+    assert told == [(None, "keeps", "evidence")]
+    assert row.rounds[0].rule in {"break-ins", "insults"}
     assert row.rationale == THOUGHT
     assert row.messages[-1].reasoning == THOUGHT
-    assert [call.stage for call in row.calls] == ["answer", "critique 1", "critique 2", "rationale"]
+    assert [call.stage for call in row.calls] == ["answer", "critique 1", "rationale"]
 
 
 async def test_a_broken_answer_is_critiqued_revised_and_justified(setup):
