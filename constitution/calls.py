@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from constitution.replies import call_key
 from constitution.row import Call, Tokens
-from constitution.store import RowStore, call_key
+from constitution.store import RowStore
 from guard.exchange import Message
 from guard.models.base import Ask, ChatModel, Reply, Sampling, Usage
 from rules.errors import WardlawError

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from constitution.cases import case
 from constitution.templates import Templates, critique_json
 from guard.exchange import Message
 from rules.schema import Critique, Rule
@@ -22,34 +23,7 @@ def critique_messages(
     templates: Templates, rule: Rule, conversation: Sequence[Message], answer: str
 ) -> tuple[Message, ...]:
     """The messages that ask for a critique: system, few shots, then the case."""
-    before = templates.prefix("critique", rule, lambda: _shown(templates, rule))
-    seen = templates.rule(rule)
-    ask = templates.render(
-        "critique",
-        conversation=templates.conversation(conversation),
-        answer=answer,
-        rule=seen,
-        again=templates.ends_with_own_shot(rule, templates.critique.shots),
-    )
-    return (*before, Message("user", ask))
-
-
-def _shown(templates: Templates, rule: Rule) -> list[Message]:
-    """System message and few shots."""
-    messages = [Message("system", templates.critique.system)] if templates.critique.system else []
-    said = None
-    for shot, seen in templates.shots(rule, templates.critique.shots):
-        prompt = shot.prompt if isinstance(shot.prompt, str) else [Message(t.role, t.content) for t in shot.prompt]
-        ask = templates.render(
-            "critique",
-            conversation=templates.conversation(prompt),
-            answer=shot.answer,
-            rule=seen,
-            again=seen["rule"] == said,
-        )
-        said = seen["rule"]
-        messages += [Message("user", ask), Message("assistant", critique_json(shot.critique))]
-    return messages
+    return case(templates, "critique", rule, conversation, answer, lambda shot: critique_json(shot.critique))
 
 
 def critique_schema(answer: str) -> Mapping[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from constitution.prompt import Prompt
 from constitution.row import Call, Rejection, Round, Said, Stage
-from constitution.sources import Prompt
 from constitution.templates import Templates
 from guard.exchange import Message
 

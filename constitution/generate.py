@@ -20,8 +20,9 @@ from constitution.formats import Options, open_format
 from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
 from constitution.pipeline import RowMachine, Tally
+from constitution.prompt import Prompt, PromptError, mixed
 from constitution.run import Determined, claim, locked
-from constitution.sources import Prompt, PromptError, PromptFile, Skipped, mixed
+from constitution.sources import PromptFile, Skipped
 from constitution.store import RowStore
 from constitution.templates import PROMPTS, TemplateSet
 from guard.gate import Gate

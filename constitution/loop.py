@@ -18,9 +18,9 @@ from constitution.critique import critique_messages, critique_schema, located, r
 from constitution.desk import Desk, Judges, broken, seed_of
 from constitution.draft import Draft, Rejected
 from constitution.language import language_of
+from constitution.prompt import Prompt
 from constitution.rationale import rationale_messages, read_rationale
 from constitution.row import Candidate, Rejection, Round, Row
-from constitution.sources import Prompt
 from constitution.templates import TemplateSet
 from guard.exchange import Message
 from guard.models.base import ContentRefused, ContextTooLong
@@ -165,7 +165,9 @@ class Loop:
     async def _check(self, draft: Draft, verdict: Verdict) -> None:
         draft.stage = "checks"
         draft.scores["final"] = verdict.score
-        fault = answer_faults(draft.standing, draft.question, draft.templates, finish=draft.finish)
+        revised = draft.standing != draft.answer
+        # A revision went through these when it was chosen.
+        fault = None if revised else answer_faults(draft.standing, draft.question, draft.templates, finish=draft.finish)
         if fault is not None:
             raise draft.fallen(fault)
         found = broken(verdict)

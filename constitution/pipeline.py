@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from constitution.calls import BudgetSpent
 from constitution.loop import Loop
+from constitution.prompt import Prompt
 from constitution.row import Row
-from constitution.sources import Prompt
 from constitution.store import RowStore
 from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
 

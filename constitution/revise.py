@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from constitution.cases import case
 from constitution.templates import Templates
 from guard.exchange import Message
-from rules.schema import Critique, Rule
+from rules.schema import Critique, Demonstration, Rule
 
 _WRAPPED = re.compile(r"^\s*<answer>\s*(.*?)\s*(?:</answer>\s*)?$", re.DOTALL)
 _LABEL = re.compile(
@@ -21,36 +22,11 @@ def revision_messages(
     templates: Templates, rule: Rule, conversation: Sequence[Message], answer: str, critique: Critique
 ) -> tuple[Message, ...]:
     """The messages that ask for a revision: system, few shots, then the case."""
-    before = templates.prefix("revision", rule, lambda: _shown(templates, rule))
-    seen = templates.rule(rule)
-    ask = templates.render(
-        "revision",
-        conversation=templates.conversation(conversation),
-        answer=answer,
-        rule=seen,
-        critique=critique,
-        again=templates.ends_with_own_shot(rule, templates.revision.shots, breaking=True),
-    )
-    return (*before, Message("user", ask))
+    return case(templates, "revision", rule, conversation, answer, _revision_of, critique=critique, breaking=True)
 
 
-def _shown(templates: Templates, rule: Rule) -> list[Message]:
-    """System message and few shots."""
-    messages = [Message("system", templates.revision.system)] if templates.revision.system else []
-    said = None
-    for shot, seen in templates.shots(rule, templates.revision.shots, breaking=True):
-        prompt = shot.prompt if isinstance(shot.prompt, str) else [Message(t.role, t.content) for t in shot.prompt]
-        ask = templates.render(
-            "revision",
-            conversation=templates.conversation(prompt),
-            answer=shot.answer,
-            rule=seen,
-            critique=shot.critique,
-            again=seen["rule"] == said,
-        )
-        said = seen["rule"]
-        messages += [Message("user", ask), Message("assistant", shot.revision or shot.answer)]
-    return messages
+def _revision_of(shot: Demonstration) -> str:
+    return shot.revision or shot.answer
 
 
 def read_revision(text: str) -> str:

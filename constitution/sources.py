@@ -1,23 +1,16 @@
-"""Where prompts come from: JSONL, CSV, Parquet, text files (all also .gz) and Hugging Face data sets, streamed."""
+"""Where prompts come from: a file or data set, read line by line, each made into a prompt or an error at its place."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
-import hashlib
-import json
-import re
-import sys
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from constitution.prompt import Prompt, PromptError, bad_line, clean, prompt_id
+from constitution.readers import items
 from constitution.row import Source
 from guard.exchange import Message, Role
-from rules.errors import WardlawError
 
 if TYPE_CHECKING:
     import jinja2
@@ -36,23 +29,6 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
 }
 _LARGE = 200 * 2**20
-_ESCAPED = re.compile("[\udc80-\udcff]")
-"""What `surrogateescape` makes of bytes that are not UTF-8."""
-
-
-class PromptError(WardlawError):
-    """A prompt, or a file of prompts, cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One prompt on its way into the loop."""
-
-    id: str
-    """Hash of the messages."""
-    messages: tuple[Message, ...]
-    source: Source
-    benign: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +85,7 @@ class PromptFile:
                 raise PromptError(f"`{name}` is a folder", "name the files in it, or `hf:FOLDER` for a saved data set")
 
     def __iter__(self) -> Iterator[Prompt]:
-        for line, item in self._items():
+        for line, item in items(self.name):
             if item == "":
                 continue
             try:
@@ -136,121 +112,6 @@ class PromptFile:
             return sum(1 for _ in self)
         finally:
             self.skipped = kept
-
-    # -- reading
-
-    def _items(self) -> Iterable[tuple[int, Any]]:
-        if self.name.startswith("hf:"):
-            return self._data_set(self.name.removeprefix("hf:"))
-        suffixes = Path(self.name).suffixes
-        kind = (suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])).lower()
-        readers = {".jsonl": self._jsonl, ".ndjson": self._jsonl, ".json": self._json, ".csv": self._csv}
-        readers |= {".tsv": self._csv, ".parquet": self._parquet}
-        return readers.get(kind, self._text)()
-
-    def _open(self) -> IO[bytes] | gzip.GzipFile:
-        if self.name == "-":
-            return sys.stdin.buffer
-        return gzip.open(self.name) if self.name.endswith(".gz") else Path(self.name).open("rb")
-
-    def _raw(self) -> Iterator[bytes]:
-        """The lines as bytes: decoded one by one, a line that is not UTF-8 spoils none beside it."""
-        with self._open() as file:
-            try:
-                for number, line in enumerate(file):
-                    yield line if number else line.removeprefix(codecs.BOM_UTF8)
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise PromptError(f"`{self.name}` is no whole gzip file ({error})", "fetch the file again") from error
-            except OSError as error:
-                raise PromptError(f"`{self.name}` cannot be read ({error.strerror})", "look at the file") from error
-
-    def _lines(self) -> Iterator[tuple[int, str | PromptError]]:
-        for number, line in enumerate(self._raw(), 1):
-            try:
-                yield number, line.decode().strip()
-            except UnicodeDecodeError as error:
-                yield number, self._bad(number, f"not UTF-8 ({error.reason})")
-
-    def _text(self) -> Iterator[tuple[int, Any]]:
-        return self._lines()
-
-    def _jsonl(self) -> Iterator[tuple[int, Any]]:
-        for number, text in self._lines():
-            if isinstance(text, PromptError) or not text:
-                yield number, text
-                continue
-            try:
-                yield number, json.loads(text)
-            except json.JSONDecodeError as error:
-                yield number, self._bad(number, f"not JSON ({error.msg}, column {error.colno})")
-            except RecursionError:
-                yield number, self._bad(number, "JSON nested too deep")
-
-    def _json(self) -> Iterator[tuple[int, Any]]:
-        try:
-            whole = json.loads(b"".join(self._raw()))
-        except (ValueError, RecursionError) as error:
-            raise PromptError(f"`{self.name}` is not JSON ({error})", "one object a line? name it .jsonl") from error
-        if not isinstance(whole, list):
-            raise PromptError(f"`{self.name}` is no list", "give a JSON list of prompts, or .jsonl with one a line")
-        yield from enumerate(whole, 1)
-
-    def _csv(self) -> Iterator[tuple[int, Any]]:
-        lines = (line.decode(errors="surrogateescape") for line in self._raw())
-        reader = csv.DictReader(lines, delimiter="\t" if ".tsv" in self.name.lower() else ",", strict=True)
-        while True:
-            began = reader.line_num + 1
-            try:
-                item = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield began, self._bad(began, f"not CSV ({error})")
-                continue
-            number = reader.line_num
-            if any(_ESCAPED.search(str(value)) for value in item.values()):
-                yield number, self._bad(number, "not UTF-8")
-            else:
-                yield number, {key: value for key, value in item.items() if key is not None}
-
-    def _parquet(self) -> Iterator[tuple[int, Any]]:
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            with pyarrow.parquet.ParquetFile(self.name) as file:
-                number = 0
-                for batch in file.iter_batches(batch_size=256):
-                    for item in batch.to_pylist():
-                        number += 1
-                        yield number, item
-        except (pyarrow.ArrowException, OSError) as error:
-            raise PromptError(f"`{self.name}` is no Parquet file ({error})", "look at its ending") from error
-
-    def _data_set(self, name: str) -> Iterator[tuple[int, Any]]:
-        try:
-            import datasets
-        except ImportError as error:
-            raise PromptError(f"`hf:{name}` needs the package `datasets`", "pip install 'wardlaw[datasets]'") from error
-        path, _, split = name.partition("#")
-        try:
-            if (Path(path) / "dataset_info.json").exists() or (Path(path) / "dataset_dict.json").exists():
-                found = datasets.load_from_disk(path)
-                if isinstance(found, datasets.DatasetDict):
-                    found = found[split or next(iter(found))]
-            else:
-                found = datasets.load_dataset(path, split=split or "train", streaming=True)
-            yield from enumerate(found, 1)
-        except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
-            what = " ".join(str(error).split())[:200]
-            raise PromptError(
-                f"data set `{name}` cannot be read ({what})", "check its id and split, as `hf:org/name#train`"
-            ) from error
-
-    # -- one item
-
-    def _bad(self, line: int, what: str) -> PromptError:
-        return PromptError(f"{self.name}:{line}: {what}", "mend the line, or pass over bad lines with --skip-bad")
 
     def _prompt(self, line: int, item: Any) -> Prompt:
         fields: Mapping[str, Any] = item if isinstance(item, Mapping) else {"prompt": item}
@@ -289,48 +150,24 @@ class PromptFile:
     def _messages(self, line: int, value: Any) -> tuple[Message, ...]:
         if isinstance(value, str):
             if not value.strip():
-                raise self._bad(line, "empty prompt")
-            return (Message("user", _clean(value.strip())),)
+                raise bad_line(self.name, line, "empty prompt")
+            return (Message("user", clean(value.strip())),)
         if not isinstance(value, Sequence) or not value:
-            raise self._bad(line, f"a prompt is a text or a list of messages, not `{str(value)[:40]}`")
+            raise bad_line(self.name, line, f"a prompt is a text or a list of messages, not `{str(value)[:40]}`")
         messages = []
         for turn in value:
             role = _ROLES.get(str(turn.get("role", turn.get("from", "")))) if isinstance(turn, Mapping) else None
             content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
             if role is None or not isinstance(content, str):
-                raise self._bad(line, "a message needs a `role` (user, assistant, system, tool) and a text `content`")
-            messages.append(Message(role, _clean(content)))
+                raise bad_line(
+                    self.name, line, "a message needs a `role` (user, assistant, system, tool) and a text `content`"
+                )
+            messages.append(Message(role, clean(content)))
         while messages and messages[-1].role == "assistant":
             messages.pop()  # the answer is the loop's to write
         if not messages or messages[-1].role != "user" or not messages[-1].content.strip():
-            raise self._bad(line, "the conversation does not end with something that a user says")
+            raise bad_line(self.name, line, "the conversation does not end with something that a user says")
         return tuple(messages)
-
-
-def prompt_id(messages: Sequence[Message]) -> str:
-    """Id of a prompt: hash of its messages; 16 hex characters."""
-    text = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def mixed(prompts: Iterable[Prompt], benign: Iterable[Prompt], share: float) -> Iterator[Prompt]:
-    """`prompts`, with harmless ones from `benign` spread evenly among them until these run out.
-
-    Args:
-        prompts: what is to be worked on.
-        benign: the harmless ones.
-        share: of all that comes out, the part that is harmless; at least 0 and below 1.
-    """
-    waiting = iter(benign)
-    owed = 0.0
-    for prompt in prompts:
-        yield prompt
-        owed += share / (1 - share)
-        while owed >= 1:
-            owed -= 1
-            harmless = next(waiting, None)
-            if harmless is not None:
-                yield harmless
 
 
 def _compile(template: str) -> jinja2.Template:
@@ -344,10 +181,5 @@ def _compile(template: str) -> jinja2.Template:
         raise PromptError(f"--template does not read: {error}", "as in `Is this true? {{ claim }}`") from error
 
 
-def _clean(text: str) -> str:
-    """Half a surrogate pair cannot be written as UTF-8: it becomes the replacement character."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _string(value: Any) -> str | None:
-    return None if value is None else _clean(str(value))
+    return None if value is None else clean(str(value))

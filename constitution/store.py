@@ -6,8 +6,6 @@ row or none of it. The file is in WAL mode: readers (`wardlaw rows`) look in whi
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,8 +15,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from constitution.replies import reply_from, reply_text
 from constitution.row import Row, Source
-from guard.models.base import Ask, Reply, TokenLogprob, Usage
+from guard.models.base import Reply, Usage
 from rules.errors import WardlawError
 
 FILE = "rows.sqlite"
@@ -59,24 +58,6 @@ class Counts:
     """Rows put aside because a model could not answer; the next run takes them up again."""
     calls: int
     tokens: Usage
-
-
-def call_key(identity: str, ask: Ask) -> bytes:
-    """Hash of all that determines a call's answer: model and endpoint, messages, sampling, seed, schema.
-
-    Returns:
-        16 bytes.
-    """
-    sampling = ask.sampling
-    drawn = (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed, sampling.stop)
-    told = hashlib.blake2b(json.dumps([identity, drawn, ask.schema, ask.logprobs], sort_keys=True).encode())
-    for message in ask.messages:
-        # Few shots make messages long: they go in as they are, each with its length, where JSON would escape them.
-        for text in (message.role, message.content, message.reasoning):
-            said = b"" if text is None else text.encode("utf-8", "surrogatepass")
-            told.update(b"%d:" % (-1 if text is None else len(said)))
-            told.update(said)
-    return told.digest()[:16]
 
 
 class RowStore:
@@ -149,7 +130,7 @@ class RowStore:
     def reply(self, key: bytes) -> Reply | None:
         """The kept answer to a call, or None."""
         found = next(iter(self._select("SELECT reply FROM calls WHERE key = ?", key)), None)
-        return None if found is None else _reply_from(found[0])
+        return None if found is None else reply_from(found[0])
 
     def keep_call(self, key: bytes, row: str, stage: str, reply: Reply) -> None:
         """Keep an answer; durable against kill -9 when this returns.
@@ -157,7 +138,7 @@ class RowStore:
         Raises:
             StoreError: the disk is full or cannot be written.
         """
-        values = (key, row, stage, reply.usage.prompt, reply.usage.completion, _reply_text(reply))
+        values = (key, row, stage, reply.usage.prompt, reply.usage.completion, reply_text(reply))
         with self._explained():
             self._db.execute("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", values)
         self._fold_now_and_then()
@@ -300,31 +281,3 @@ def _fold(path: Path) -> None:
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         if path.with_name(f"{path.name}-wal").stat().st_size > _LONGEST_LOG:
             db.execute("PRAGMA wal_checkpoint(RESTART)")  # holds up writers, but only for what the first pass left
-
-
-def _reply_text(reply: Reply) -> str:
-    return json.dumps(
-        {
-            "text": reply.text,
-            "finish": reply.finish,
-            "reasoning": reply.reasoning,
-            "usage": [reply.usage.prompt, reply.usage.completion],
-            "logprobs": [[item.token, item.logprob, dict(item.top)] for item in reply.logprobs]
-            if reply.logprobs is not None
-            else None,
-        },
-        ensure_ascii=True,
-        separators=(",", ":"),
-    )
-
-
-def _reply_from(text: str) -> Reply:
-    kept = json.loads(text)
-    logprobs = kept["logprobs"]
-    return Reply(
-        kept["text"],
-        kept["finish"],
-        kept["reasoning"],
-        Usage(*kept["usage"]),
-        None if logprobs is None else tuple(TokenLogprob(token, p, top) for token, p, top in logprobs),
-    )

@@ -16,8 +16,8 @@ from constitution.choice import Choice
 from constitution.desk import GateDegraded
 from constitution.generate import SAMPLING
 from constitution.loop import Loop, LoopSettings
+from constitution.prompt import Prompt, prompt_id
 from constitution.row import Row, Source
-from constitution.sources import Prompt, prompt_id
 from constitution.store import RowStore
 from constitution.templates import TemplateSet
 from guard.exchange import Message

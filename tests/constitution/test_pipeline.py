@@ -10,8 +10,8 @@ import pytest
 
 from constitution.calls import BudgetSpent
 from constitution.pipeline import RowMachine, Tally
+from constitution.prompt import Prompt
 from constitution.row import Source
-from constitution.sources import Prompt
 from constitution.store import RowStore, StoreError
 from guard.exchange import Message
 from guard.models.base import ModelConfigError, ModelUnavailable

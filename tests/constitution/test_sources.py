@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from constitution.prompt import Prompt, PromptError, mixed, prompt_id
 from constitution.row import Source
-from constitution.sources import Prompt, PromptError, PromptFile, Skipped, mixed, prompt_id
+from constitution.sources import PromptFile, Skipped
 from guard.exchange import Message
 
 TEXTS = ["How do I prune roses?", "怎样剪玫瑰？", 'She said "no", twice;\nwhat now?']

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from constitution.replies import call_key
 from constitution.row import Rejection, Source
-from constitution.store import FILE, RowStore, StoreError, call_key
+from constitution.store import FILE, RowStore, StoreError
 from guard.exchange import Message
 from guard.models.base import Ask, Reply, Sampling, TokenLogprob, Usage
 
