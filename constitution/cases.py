@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from constitution.templates import Templates
+from constitution.templates import Templates, fenced
 from guard.exchange import Message
 from rules.schema import Critique, Demonstration, Rule
 
@@ -38,7 +38,7 @@ def case(
     ask = templates.render(
         stage,
         conversation=templates.conversation(conversation),
-        answer=answer,
+        answer=fenced(answer),
         rule=templates.rule(rule),
         critique=critique,
         again=templates.ends_with_own_shot(rule, count, breaking=breaking),

@@ -54,8 +54,13 @@ class Chooser:
         return order
 
     def _likeliest(self, prompt: Verdict, answer: Verdict) -> Rule:
-        """The rule with the highest score for prompt or answer; in a seeded order where no detector looked."""
+        """The rule with the highest score for prompt or answer; now and then one that no detector looks for.
+
+        A rule of principles alone has no score ever: it comes up as often as if rules were drawn at random.
+        """
         order = self._order(shuffled=True)
+        if order[0].id not in prompt.scores and order[0].id not in answer.scores:
+            return order[0]
         return max(order, key=lambda rule: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)))
 
     def _rule(self, rule_id: str) -> Rule:

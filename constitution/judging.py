@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from constitution.critique import first_object
-from constitution.templates import Templates
+from constitution.templates import Templates, fenced
 from guard.exchange import Message
 from rules.schema import Closed, Rule
-
-_CLOSING = re.compile(r"<(\s*/\s*answer)", re.IGNORECASE)
 
 
 class Grade(Closed):
@@ -49,8 +46,7 @@ def grade_messages(
     ask = templates.render(
         "judge",
         conversation=templates.conversation(conversation),
-        # The answer cannot close the tag that fences it in, and so cannot speak to the judge from outside.
-        answer=_CLOSING.sub(r"&lt;\1", answer),
+        answer=fenced(answer),
         rule=templates.rule(rule),
     )
     system = (Message("system", templates.judge.system),) if templates.judge.system else ()

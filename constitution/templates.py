@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
 
+_CLOSING = re.compile(r"<(\s*/\s*answer)", re.IGNORECASE)
+
 Regex = Annotated[str, Field(min_length=1)]
 
 
@@ -220,6 +222,11 @@ class Templates(Closed):
     def _shown_rule(shot: GeneralShot) -> dict[str, Any]:
         bare: dict[str, Any] = {"id": "", "title": "", "why": "", "allowed": [], "critique": None, "revision": None}
         return {**bare, "rule": shot.rule}
+
+
+def fenced(answer: str) -> str:
+    """An answer that cannot close the tag round it, and so cannot speak to its reader from outside."""
+    return _CLOSING.sub(r"&lt;\1", answer)
 
 
 def critique_json(critique: Critique) -> str:

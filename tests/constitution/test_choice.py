@@ -48,7 +48,8 @@ def test_evidence_asks_a_rule_again_that_a_revision_did_not_mend(constitution):
 
 def test_evidence_asks_the_one_likeliest_rule_of_a_first_answer_in_which_nothing_is_found(constitution):
     chooser = Chooser(constitution, Choice.EVIDENCE, 1)
-    prompt, answer = verdict({"cheating": 0.4}), verdict({"arson": 0.2, "cheating": 0.1})
+    prompt = verdict({**dict.fromkeys(NAMES, 0.0), "cheating": 0.4})
+    answer = verdict({"arson": 0.2, "cheating": 0.1})
     first = chooser.choose(prompt, answer, [], [])
     assert first is not None
     assert first.id == "cheating", "a prompt that smells of a rule counts as much as the answer"
@@ -93,3 +94,17 @@ def test_random_starts_with_each_rule_about_as_often(constitution):
 
 def test_in_turn_goes_through_the_constitution_in_its_order(constitution):
     assert walk(Chooser(constitution, Choice.TURN, 5)) == list(NAMES)
+
+
+def test_a_rule_that_no_detector_looks_for_comes_up_now_and_then(constitution):
+    looked_for = {"cheating": 0.4, "arson": 0.2}
+    drawn = [
+        chosen.id
+        for seed in range(200)
+        if (chosen := Chooser(constitution, Choice.EVIDENCE, seed).choose(verdict(looked_for), verdict(), [], []))
+    ]
+    unseen = [name for name in drawn if name not in looked_for]
+    assert set(unseen) == set(NAMES) - set(looked_for)
+    share = len(unseen) / len(drawn)
+    assert 0.5 < share / ((len(NAMES) - 2) / len(NAMES)) < 1.5, "as often as rules drawn at random"
+    assert set(drawn) - set(unseen) == {"cheating"}, "else the likeliest of those that are looked for"
