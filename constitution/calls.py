@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from constitution.prompt import clean
 from constitution.replies import call_key
-from constitution.row import Call, Tokens
+from constitution.row import Call, ModelRole, Tokens
 from constitution.store import RowStore
 from guard.exchange import Message
 from guard.models.base import Ask, ChatModel, Reply, Sampling, Usage
 from rules.errors import WardlawError
-
-ModelRole = Literal["answerer", "critic", "reviser", "judge"]
 
 
 class BudgetSpent(WardlawError):
@@ -135,7 +134,5 @@ class Caller:
 
 def _writable(reply: Reply) -> Reply:
     """The reply without halves of surrogate pairs, which JSON can carry and UTF-8 cannot."""
-    if reply.text.isascii():
-        return reply
-    text = reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return Reply(text, reply.finish, reply.reasoning, reply.usage, reply.logprobs)
+    reasoning = None if reply.reasoning is None else clean(reply.reasoning)
+    return replace(reply, text=clean(reply.text), reasoning=reasoning)

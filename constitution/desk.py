@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from constitution.calls import Caller, ModelRole
+from constitution.calls import Caller
 from constitution.draft import Draft
 from constitution.judging import GRADE_SCHEMA, Grade, grade_messages, read_grade
+from constitution.row import ModelRole
 from guard.exchange import Exchange, Message
 from guard.models.base import Reply
 from guard.verdict import Verdict

@@ -5,23 +5,26 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from constitution.calls import BudgetSpent, Caller, Meter, ModelRole
+from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.choice import Choice
-from constitution.duplicates import reject_duplicates
+from constitution.claim import claim
+from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
-from constitution.formats import Options, open_format
+from constitution.formats import open_format
 from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
 from constitution.pipeline import RowMachine, Tally
-from constitution.prompt import Prompt, PromptError, mixed
-from constitution.run import Determined, claim, locked
+from constitution.prompt import Mixture, Prompt, PromptError, mixed
+from constitution.row import ROLES, ModelRole
+from constitution.output import Output, keep_output, read_output
+from constitution.run import Determined, locked
 from constitution.sources import PromptFile, Skipped
 from constitution.store import RowStore
 from constitution.templates import PROMPTS, TemplateSet
@@ -30,8 +33,6 @@ from guard.models import open_model
 from guard.models.base import ChatModel, Sampling
 from rules.digest import constitution_digest, rule_digest
 from rules.schema import Closed, Constitution
-
-ROLES: tuple[ModelRole, ...] = ("answerer", "critic", "reviser", "judge")
 
 SAMPLING: Mapping[ModelRole, Sampling] = {
     # Bai et al. 2022 draw at T = 1 with nothing cut off; small models fall apart there, so the tail is cut.
@@ -47,6 +48,14 @@ _LOCAL_ROWS = 8
 _REMOTE_ROWS = 64
 
 
+class Drawn(Closed):
+    """What a run says of how a role's answers are drawn; None where `SAMPLING` holds."""
+
+    temperature: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+
+
 class Settings(Closed):
     """Everything a run can be told."""
 
@@ -59,7 +68,7 @@ class Settings(Closed):
     models: Mapping[ModelRole, str]
     """Role -> name of the model. `judge` may be left out."""
 
-    rounds: int | None = Field(default=None, ge=0, le=1000)
+    rounds: int | None = Field(default=None, ge=1, le=1000)
     """Most rounds; by default 2, or as many as there are rules where all are asked in turn."""
 
     choice: Choice = Choice.EVIDENCE
@@ -71,7 +80,7 @@ class Settings(Closed):
     seed: int = 0
     """All randomness of a run comes from it."""
 
-    sampling: Mapping[ModelRole, Mapping[Literal["temperature", "top_p", "max_tokens"], float]] = {}
+    sampling: Mapping[ModelRole, Drawn] = {}
     """Role -> what differs from `SAMPLING`."""
 
     encoder: str | None = "default"
@@ -116,6 +125,9 @@ class Settings(Closed):
     reasoning: Literal["reasoning_content", "thinking", "think", "none"] = "reasoning_content"
     """Where the rationale stands in the files."""
 
+    preference_reasoning: bool = False
+    """Whether `preference` and `kto` carry the rationale too."""
+
     sft: Literal["completion", "messages"] = "completion"
     """Form of the `sft` file."""
 
@@ -129,15 +141,15 @@ class Settings(Closed):
             raise ValueError(f"no model for {', '.join(missing)}")
         return self
 
+    @property
+    def output(self) -> dict[str, object]:
+        """What was said of the files; the rest is as it was chosen for the folder before."""
+        return self.model_dump(include=set(Output.model_fields), exclude_unset=True)
+
     def drawn(self, role: ModelRole) -> Sampling:
         """How this role's answers are drawn."""
-        own: Mapping[Any, float] = self.sampling.get(role, {})
-        base = SAMPLING[role]
-        return Sampling(
-            temperature=own.get("temperature", base.temperature),
-            top_p=own.get("top_p", base.top_p),
-            max_tokens=int(own.get("max_tokens", base.max_tokens)),
-        )
+        own = self.sampling.get(role, Drawn()).model_dump(exclude_none=True)
+        return replace(SAMPLING[role], **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +179,8 @@ class Generation:
         self.tally = Tally()
         self.meter = Meter(budget=settings.max_tokens_total)
         self.skipped = Skipped()
+        self.mixture = Mixture()
+        """How the mixing of harmless prompts went; filled while the run goes on."""
         for name in settings.formats:
             open_format(name)
         self.templates = TemplateSet.read(settings.templates)
@@ -188,8 +202,17 @@ class Generation:
                 models = self._open_models(stack)
                 gate = stack.enter_context(Gate.build(self.constitution, encoder=settings.encoder))
                 run = self._determined(models, gate)
-                claim(settings.out, run, self.constitution, mixed=settings.mixed)
                 store = stack.enter_context(closing(RowStore(settings.out)))
+                claimed = claim(
+                    settings.out,
+                    run,
+                    self.constitution,
+                    self.templates,
+                    has_rows=store.has_rows(),
+                    mixed=settings.mixed,
+                )
+                # Before the first row: a run that is killed has its choices kept for `wardlaw export`.
+                keep_output(settings.out, read_output(settings.out, settings.output))
                 before = store.counts()
                 self.meter.before = before.tokens.prompt + before.tokens.completion
                 caller = Caller(models, {role: settings.drawn(role) for role in models}, store, self.meter)
@@ -204,7 +227,7 @@ class Generation:
                     models=run.models,
                     sampling=run.sampling,
                 )
-                machine = RowMachine(loop, store, self.tally, concurrency=self._concurrency())
+                machine = RowMachine(loop, store, self.tally, claimed, concurrency=self._concurrency())
                 load_statistics()
                 gc.freeze()  # what is loaded stays: collections that went through it held up all rows for 60 ms
                 spent = None
@@ -212,20 +235,12 @@ class Generation:
                     await machine.run(self._prompts())
                 except BudgetSpent as error:
                     spent = error
-                return Outcome(self._export(store), store.reasons().get("near_duplicate", 0), spent)
+                return Outcome(self._export(store), store.reasons().get(REASON, 0), spent)
 
     def _export(self, store: RowStore) -> Exported:
         reject_duplicates(store)
         settings = self.settings
-        return export(
-            settings.out,
-            store,
-            names=settings.formats,
-            parquet=settings.parquet,
-            options=Options(reasoning=settings.reasoning, sft=settings.sft),
-            templates=self.templates,
-            licence=settings.licence,
-        )
+        return export(settings.out, store, names=settings.formats, given=settings.output)
 
     # -- input
 
@@ -240,9 +255,13 @@ class Generation:
         )
 
     def _prompts(self) -> Iterator[Prompt]:
+        """All prompts, from the beginning; what is counted of them begins anew too."""
+        self.skipped.clear()
+        self.mixture = Mixture()
         prompts: Iterator[Prompt] = chain.from_iterable(self._files)
         if self._benign:
-            prompts = mixed(prompts, chain.from_iterable(self._benign), self.settings.benign_share)
+            harmless = chain.from_iterable(self._benign)
+            prompts = mixed(prompts, harmless, self.settings.benign_share, self.mixture)
         return islice(prompts, self.settings.limit)
 
     def _count(self) -> int | None:

@@ -27,34 +27,55 @@ class Prompt:
     benign: bool = False
 
 
-def bad_line(name: str, line: int, what: str) -> PromptError:
-    """The error of one line of a file."""
-    return PromptError(f"{name}:{line}: {what}", "mend the line, or pass over bad lines with --skip-bad")
-
-
 def prompt_id(messages: Sequence[Message]) -> str:
     """Id of a prompt: hash of its messages; 16 hex characters."""
     text = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def mixed(prompts: Iterable[Prompt], benign: Iterable[Prompt], share: float) -> Iterator[Prompt]:
+@dataclass(slots=True)
+class Mixture:
+    """How the mixing of harmless prompts went."""
+
+    prompts: int = 0
+    """All prompts that came out."""
+    benign: int = 0
+    """The harmless ones among them."""
+    ran_out: bool = False
+    """Whether there were fewer harmless ones than the share asks for."""
+
+    @property
+    def share(self) -> float:
+        """The harmless part of what came out, from 0 to 1."""
+        return self.benign / self.prompts if self.prompts else 0.0
+
+
+def mixed(
+    prompts: Iterable[Prompt], benign: Iterable[Prompt], share: float, mixture: Mixture | None = None
+) -> Iterator[Prompt]:
     """`prompts`, with harmless ones from `benign` spread evenly among them until these run out.
 
     Args:
         prompts: what is to be worked on.
         benign: the harmless ones.
         share: of all that comes out, the part that is harmless; at least 0 and below 1.
+        mixture: where it is counted how that went.
     """
+    mixture = Mixture() if mixture is None else mixture
     waiting = iter(benign)
     owed = 0.0
     for prompt in prompts:
+        mixture.prompts += 1
         yield prompt
         owed += share / (1 - share)
         while owed >= 1:
             owed -= 1
             harmless = next(waiting, None)
-            if harmless is not None:
+            if harmless is None:
+                mixture.ran_out = True
+            else:
+                mixture.prompts += 1
+                mixture.benign += 1
                 yield harmless
 
 

@@ -9,16 +9,57 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from constitution.prompt import PromptError, bad_line
+from constitution.prompt import PromptError
+from rules.words import listed, quoted
 
 Item = tuple[int, Any]
 
 _ESCAPED = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are not UTF-8."""
+
+
+def kind_of(name: str) -> str:
+    """The ending that says how `name` is read, as `.csv`, without a `.gz` behind it; lower case, perhaps empty."""
+    endings = [ending.lower() for ending in Path(name).suffixes]
+    if endings[-1:] == [".gz"]:
+        endings.pop()
+    return endings[-1] if endings else ""
+
+
+def check_kind(name: str) -> None:
+    """See that `name` has an ending that can be read: whatever is not known would be taken for a prompt a line.
+
+    Raises:
+        PromptError: an unknown ending, or Parquet in gzip.
+    """
+    kind = kind_of(name)
+    if kind == ".parquet" and name.lower().endswith(".gz"):
+        raise PromptError(
+            f"{quoted(name)} is Parquet in gzip, which cannot be read piece by piece",
+            "unpack it with gunzip: Parquet is compressed as it is",
+        )
+    if kind not in _READERS:
+        known = listed(ending for ending in _READERS if ending)
+        raise PromptError(
+            f"{quoted(name)} is of a kind that is not read: `{kind}`",
+            f"the kinds are {known}, each but Parquet also with `.gz`; a name without an ending is text",
+        )
+
+
+def place(name: str, number: int) -> str:
+    """Where a prompt stands, for an error: `file.jsonl:3`, and where lines say nothing `file.json: item 3`."""
+    if name.startswith("hf:") or kind_of(name) == ".parquet":
+        return f"{name}: row {number}"
+    return f"{name}: item {number}" if kind_of(name) == ".json" else f"{name}:{number}"
+
+
+def bad_line(name: str, number: int, what: str, hint: str = "mend it") -> PromptError:
+    """The error of one line, item or row of a file."""
+    return PromptError(f"{place(name, number)}: {what}", f"{hint}, or pass over bad lines with --skip-bad")
 
 
 def items(name: str) -> Iterable[Item]:
@@ -32,17 +73,13 @@ def items(name: str) -> Iterable[Item]:
     """
     if name.startswith("hf:"):
         return _data_set(name.removeprefix("hf:"))
-    suffixes = Path(name).suffixes
-    kind = (suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])).lower()
-    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv}
-    readers |= {".tsv": _csv, ".parquet": _parquet}
-    return readers.get(kind, _lines)(name)
+    return (_lines if name == "-" else _READERS[kind_of(name)])(name)
 
 
 def _open(name: str) -> IO[bytes] | gzip.GzipFile:
     if name == "-":
         return sys.stdin.buffer
-    return gzip.open(name) if name.endswith(".gz") else Path(name).open("rb")
+    return gzip.open(name) if name.lower().endswith(".gz") else Path(name).open("rb")
 
 
 def _raw(name: str) -> Iterator[bytes]:
@@ -90,7 +127,9 @@ def _json(name: str) -> Iterator[Item]:
 
 def _csv(name: str) -> Iterator[Item]:
     lines = (line.decode(errors="surrogateescape") for line in _raw(name))
-    reader = csv.DictReader(lines, delimiter="\t" if ".tsv" in name.lower() else ",", strict=True)
+    tabs = kind_of(name) == ".tsv"
+    reader = csv.DictReader(lines, delimiter="\t" if tabs else ",", strict=True)
+    width = len(_head(name, reader, "tabs" if tabs else "commas"))
     while True:
         began = reader.line_num + 1
         try:
@@ -103,8 +142,27 @@ def _csv(name: str) -> Iterator[Item]:
         number = reader.line_num
         if any(_ESCAPED.search(str(value)) for value in item.values()):
             yield number, bad_line(name, number, "not UTF-8")
+        elif None in item:  # what an unquoted comma cuts off would be missing from the prompt
+            count = width + len(item[None])
+            what = f"has {count} fields, the head has {width}"
+            yield number, bad_line(name, number, what, f"quote text that holds a {'tab' if tabs else 'comma'}")
         else:
-            yield number, {key: value for key, value in item.items() if key is not None}
+            yield number, item
+
+
+def _head(name: str, reader: csv.DictReader[str], parted_by: str) -> Sequence[str]:
+    """The names of the columns."""
+    try:
+        head = reader.fieldnames or ()
+    except csv.Error as error:
+        raise PromptError(f"{name}:1: the head is not CSV ({error})", "give the columns' names in it") from error
+    if len(head) == 1 and (mark := next((mark for mark in ";\t|," if mark in head[0]), None)) is not None:
+        mark = "tabs" if mark == "\t" else f"`{mark}`"
+        raise PromptError(
+            f"{name}:1: the head is one field, {quoted(head[0])}",
+            f"its fields are parted by {mark}: part them by {parted_by}",
+        )
+    return head
 
 
 def _parquet(name: str) -> Iterator[Item]:
@@ -141,3 +199,18 @@ def _data_set(name: str) -> Iterator[Item]:
         raise PromptError(
             f"data set `{name}` cannot be read ({what})", "check its id and split, as `hf:org/name#train`"
         ) from error
+
+
+_READERS: Mapping[str, Callable[[str], Iterator[Item]]] = {
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+    ".txt": _lines,
+    ".text": _lines,
+    ".md": _lines,
+    "": _lines,
+}
+"""Ending -> how such a file is read."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from rules.schema import Critique
+
+ModelRole = Literal["answerer", "critic", "reviser", "judge"]
+"""The parts that models play in the loop."""
+
+ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
+"""All of them, in the order in which they speak; every run needs the first three."""
 
 Stage = Literal["answer", "critique", "revision", "rationale", "checks", "duplicates"]
 """Where a row is, or where it was given up."""
@@ -95,7 +101,7 @@ class Source(Record):
 class Call(Record):
     """What one model call cost."""
 
-    role: Literal["answerer", "critic", "reviser", "judge"]
+    role: ModelRole
     stage: str
     tokens: Tokens
     ms: float

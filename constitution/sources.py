@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from constitution.prompt import Prompt, PromptError, bad_line, clean, prompt_id
-from constitution.readers import items
+from constitution.prompt import Prompt, PromptError, clean, prompt_id
+from constitution.readers import bad_line, check_kind, items, place
 from constitution.row import Source
 from guard.exchange import Message, Role
+from rules.words import quoted
 
 if TYPE_CHECKING:
     import jinja2
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("prompt", "messages", "conversation", "conversations", "question", "instruction", "query", "goal", "text")
 """Columns in which a prompt is looked for, in this order."""
 
-_ROLES: Mapping[str, Role] = {
+_SPEAKERS: Mapping[str, Role] = {
     "user": "user",
     "human": "user",
     "assistant": "assistant",
@@ -45,6 +46,11 @@ class Skipped:
         if len(self.first) < 5:
             self.first.append(error.what)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.count = 0
+        self.first.clear()
+
 
 class PromptFile:
     """A file or data set of prompts. Iterating streams it; it can be iterated again."""
@@ -68,7 +74,7 @@ class PromptFile:
             skipped: where bad lines are counted; without it the first bad line is an error.
 
         Raises:
-            PromptError: no such file, or the template does not read.
+            PromptError: no such file, one of a kind that is not read, or the template is none.
         """
         self.name = name
         self.column = column
@@ -83,6 +89,7 @@ class PromptFile:
                 raise PromptError(f"no prompt file `{name}`", "name a .jsonl, .csv, .parquet or .txt file, or `hf:ID`")
             if path.is_dir():
                 raise PromptError(f"`{name}` is a folder", "name the files in it, or `hf:FOLDER` for a saved data set")
+            check_kind(name)
 
     def __iter__(self) -> Iterator[Prompt]:
         for line, item in items(self.name):
@@ -133,7 +140,7 @@ class PromptFile:
         there = ", ".join(f"`{name}`" for name in fields) or "none"
         what = f"no column `{self.column}`" if self.column else "no column that holds a prompt"
         raise PromptError(
-            f"{self.name}:{line}: {what}; there are {there}",
+            f"{place(self.name, line)}: {what}; there are {there}",
             "name the column with --column, or make a prompt of several with --template",
         )
 
@@ -143,7 +150,7 @@ class PromptFile:
         except Exception as error:  # whatever a person's expression over a stranger's data can raise
             there = ", ".join(f"`{name}`" for name in fields)
             raise PromptError(
-                f"{self.name}:{line}: the template does not fit: {error}; the columns are {there}",
+                f"{place(self.name, line)}: the template does not fit: {error}; the columns are {there}",
                 "mend --template, or pass over such lines with --skip-bad",
             ) from error
 
@@ -156,7 +163,7 @@ class PromptFile:
             raise bad_line(self.name, line, f"a prompt is a text or a list of messages, not `{str(value)[:40]}`")
         messages = []
         for turn in value:
-            role = _ROLES.get(str(turn.get("role", turn.get("from", "")))) if isinstance(turn, Mapping) else None
+            role = _SPEAKERS.get(str(turn.get("role", turn.get("from", "")))) if isinstance(turn, Mapping) else None
             content = turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else None
             if role is None or not isinstance(content, str):
                 raise bad_line(
@@ -172,13 +179,21 @@ class PromptFile:
 
 def _compile(template: str) -> jinja2.Template:
     import jinja2
+    import jinja2.meta
     import jinja2.sandbox
 
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
     try:
-        return environment.from_string(template)
+        columns = jinja2.meta.find_undeclared_variables(environment.parse(template))
+        compiled = environment.from_string(template)
     except jinja2.TemplateError as error:
         raise PromptError(f"--template does not read: {error}", "as in `Is this true? {{ claim }}`") from error
+    if not columns:  # every prompt would be this one text
+        raise PromptError(
+            f"--template {quoted(template)} names no column",
+            "as in `Is this true? {{ claim }}`; a folder of the loop's own templates is named with --templates",
+        )
+    return compiled
 
 
 def _string(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from constitution.prompt import Prompt, PromptError, mixed, prompt_id
+from constitution.prompt import Mixture, Prompt, PromptError, mixed, prompt_id
 from constitution.row import Source
 from constitution.sources import PromptFile, Skipped
 from guard.exchange import Message
@@ -197,8 +197,17 @@ def test_a_quote_that_is_never_closed_in_a_csv_is_named(write):
         PromptFile(name).count()
 
 
-def test_a_csv_line_with_more_or_fewer_cells_is_read_by_its_columns(write):
-    assert texts(write("a.csv", "id,prompt\n1,one,extra\n2,two\n")) == ["one", "two"]
+def test_an_unquoted_comma_in_a_csv_is_a_bad_line_and_no_prompt_cut_short(write):
+    name = write("a.csv", "id,prompt\n1,one\n2,Why, of all things, this?\n3,three\n")
+    with pytest.raises(PromptError, match=r"a\.csv:3: has 4 fields, the head has 2") as caught:
+        PromptFile(name).count()
+    assert "quote text that holds a comma" in caught.value.hint
+    assert texts(name, skipped=Skipped()) == ["one", "three"]
+    with pytest.raises(PromptError, match="has 2 fields, the head has 1"):
+        PromptFile(write("b.csv", "prompt\nNo, never\n")).count()
+
+
+def test_a_csv_line_with_fewer_cells_is_read_by_its_columns(write):
     with pytest.raises(PromptError, match=r"a\.csv:2: no column that holds a prompt"):
         PromptFile(write("a.csv", "id,prompt\n1\n")).count()
 
@@ -333,3 +342,68 @@ def test_no_prompt_is_lost_where_the_harmless_ones_run_out():
     out = list(mixed(numbered("a", 50), numbered("b", 3), 0.5))
     assert [prompt.id for prompt in out if not prompt.benign] == [f"a{n}" for n in range(50)]
     assert sum(prompt.benign for prompt in out) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "said"),
+    [
+        ("a.csv", "id;prompt\n1;one\n", "parted by `;`: part them by commas"),
+        ("a.csv", "id\tprompt\n1\tone\n", "parted by tabs: part them by commas"),
+        ("a.tsv", "id,prompt\n1,one\n", "parted by `,`: part them by tabs"),
+    ],
+)
+def test_a_table_parted_by_another_mark_says_by_which(write, name, head, said):
+    with pytest.raises(PromptError) as caught:
+        PromptFile(write(name, head)).count()
+    assert said in caught.value.hint
+
+
+def test_only_the_last_ending_says_what_kind_a_file_is(tmp_path):
+    (tmp_path / "x.tsv.d").mkdir()
+    path = tmp_path / "x.tsv.d" / "c.tsv.csv"
+    path.write_text("id,prompt\n1,one\n")
+    assert texts(str(path)) == ["one"]
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.pdf.gz", "a.xlsx", "a.csv.zip"])
+def test_a_kind_that_is_not_read_is_refused_with_the_kinds_that_are(write, name):
+    with pytest.raises(PromptError, match="of a kind that is not read") as caught:
+        PromptFile(write(name, b"PK\x03\x04"))
+    for known in (".jsonl", ".csv", ".parquet", ".txt"):
+        assert known in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["prompts", "a.txt", "a.md", "a.TXT.gz", "prompts.GZ"])
+def test_text_may_have_no_ending(write, name):
+    content = b"one\ntwo\n"
+    assert texts(write(name, gzip.compress(content) if name.lower().endswith("gz") else content)) == ["one", "two"]
+
+
+def test_parquet_in_gzip_is_told_to_be_unpacked(write):
+    with pytest.raises(PromptError, match="Parquet in gzip") as caught:
+        PromptFile(write("q.parquet.gz", gzip.compress(b"PAR1")))
+    assert "gunzip" in caught.value.hint
+
+
+def test_a_fault_in_json_names_the_item_for_its_lines_say_nothing(write):
+    with pytest.raises(PromptError, match=r"a\.json: item 2: empty prompt"):
+        PromptFile(write("a.json", '[{"prompt": "one"},\n\n\n{"prompt": " "}]')).count()
+    with pytest.raises(PromptError, match=r"a\.json: item 1: no column that holds a prompt"):
+        PromptFile(write("a.json", '[{"answer": "one"}]')).count()
+
+
+@pytest.mark.parametrize("template", ["my_templates", "{% raw %}{{ x }}{% endraw %}", "Is this { claim } true?"])
+def test_a_template_that_names_no_column_is_refused_and_the_folder_of_templates_named(write, template):
+    with pytest.raises(PromptError, match="names no column") as caught:
+        PromptFile(write("a.csv", "claim\nx\n"), template=template)
+    assert "--templates" in caught.value.hint
+
+
+def test_harmless_prompts_that_run_out_are_told_with_the_share_there_was():
+    mixture = Mixture()
+    list(mixed(numbered("a", 50), numbered("b", 5), 0.5, mixture))
+    assert (mixture.prompts, mixture.benign, mixture.ran_out) == (55, 5, True)
+    assert mixture.share == pytest.approx(5 / 55)
+    enough = Mixture()
+    list(mixed(numbered("a", 50), numbered("b", 50), 0.5, enough))
+    assert (enough.share, enough.ran_out) == (0.5, False)
