@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,14 +46,39 @@ class Meter:
         """From the first call to the last reply; 0 before there is one."""
         return max(0.0, self.ended - self.began) if self.began is not None else 0.0
 
-    def check(self) -> None:
-        """Raise BudgetSpent where the budget is used up."""
-        spent = self.before + self.usage.prompt + self.usage.completion
-        if self.budget is not None and spent >= self.budget:
-            raise BudgetSpent(
-                f"the budget of {self.budget:,} tokens is spent ({spent:,})",
-                "run again with a larger --max-tokens-total; finished calls are not asked again",
-            )
+    reserved: int = 0
+    """Tokens that the calls in flight may come to."""
+    _over: bool = False
+    _given_back: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def spent(self) -> int:
+        """Tokens of the folder's whole life, without the calls in flight."""
+        return self.before + self.usage.prompt + self.usage.completion
+
+    async def reserve(self, tokens: int) -> None:
+        """Set aside what a call may come to; waits where that fits only once a call in flight gives back its rest.
+
+        Raises:
+            BudgetSpent: it does not fit, and no call is in flight: what is spent is final.
+        """
+        if self.budget is not None:
+            while self._over or self.spent + self.reserved + tokens > self.budget:
+                if self._over or not self.reserved:
+                    self._over = True  # a smaller call that began now would be cut off with the rest of the run
+                    raise BudgetSpent(
+                        f"the budget of {self.budget:,} tokens is spent: {self.spent:,} are used,"
+                        f" and the next call may take {tokens:,}",
+                        "run again with a larger --max-tokens-total; finished calls are not asked again",
+                    )
+                await self._given_back.wait()
+        self.reserved += tokens
+
+    def give_back(self, tokens: int) -> None:
+        """Release what was reserved; what the call did cost stands in `usage` by now."""
+        self.reserved -= tokens
+        self._given_back.set()
+        self._given_back = asyncio.Event()
 
 
 class Caller:
@@ -112,24 +138,42 @@ class Caller:
         reply = self._store.reply(key)
         ms = 0.0
         if reply is None:
-            self.meter.check()
-            began = time.monotonic()
-            self.meter.began = began if self.meter.began is None else self.meter.began
-            self.meter.in_flight += 1
+            estimate = most_tokens(ask)
+            await self.meter.reserve(estimate)
             try:
-                reply = _writable(await self._models[role].chat(ask))
+                reply, ms = await self._answered(role, ask)
+                self._store.keep_call(key, row, stage, reply)
+                self.meter.calls += 1
+                self.meter.usage += reply.usage
             finally:
-                self.meter.in_flight -= 1
-            self.meter.ended = time.monotonic()
-            ms = (self.meter.ended - began) * 1000
-            self._store.keep_call(key, row, stage, reply)
-            self.meter.calls += 1
-            self.meter.usage += reply.usage
+                self.meter.give_back(estimate)
         else:
             self.meter.reused += 1
         tokens = Tokens(prompt=reply.usage.prompt, completion=reply.usage.completion)
         calls.append(Call(role=role, stage=stage, tokens=tokens, ms=round(ms, 1)))
         return reply
+
+    async def _answered(self, role: ModelRole, ask: Ask) -> tuple[Reply, float]:
+        """The model's answer, and the milliseconds that it took."""
+        meter = self.meter
+        began = time.monotonic()
+        meter.began = began if meter.began is None else meter.began
+        meter.in_flight += 1
+        try:
+            reply = _writable(await self._models[role].chat(ask))
+        finally:
+            meter.in_flight -= 1
+        meter.ended = time.monotonic()
+        return reply, (meter.ended - began) * 1000
+
+
+def most_tokens(ask: Ask) -> int:
+    """What a call may come to, tokens in and out: a careful guess, since each model counts in its own way.
+
+    Three bytes a token: English takes four or more, Chinese about three; and a little for what a chat template adds.
+    """
+    said = sum(len(message.content.encode("utf-8", "surrogatepass")) // 3 + 16 for message in ask.messages)
+    return said + ask.sampling.max_tokens
 
 
 def _writable(reply: Reply) -> Reply:

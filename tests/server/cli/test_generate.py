@@ -266,13 +266,25 @@ def test_a_fault_in_the_rules_is_told_with_its_place(work, capsys, before, after
 
 
 def test_a_spent_budget_ends_the_run_with_what_is_finished(work, capsys):
-    assert run(work.arguments("--max-tokens-total", "100", "--concurrency", "1")) == 3
-    assert "budget of 100 tokens is spent" in capsys.readouterr().err
+    assert run(work.arguments("--max-tokens-total", "1500", "--max-tokens", "50", "--concurrency", "1")) == 3
+    assert "budget of 1,500 tokens is spent: " in capsys.readouterr().err
     kept = len(rows(work.out))
     assert 1 <= kept < 10
-    assert run(work.arguments("--concurrency", "1")) == 0
+    assert run(work.arguments("--max-tokens", "50", "--concurrency", "1")) == 0
     is_whole(work.out, 10)
     assert set(work.endpoint.asked.values()) == {1}
+
+
+def test_calls_in_flight_do_not_overshoot_the_budget(work):
+    work.prompts(60)
+    work.endpoint.prompt_tokens = 300
+    work.endpoint.delay_s = 0.01
+    options = ("--max-tokens-total", "20000", "--max-tokens", "50")
+    assert run(work.arguments(*options, "--concurrency", "32")) == 3
+    with closing(RowStore(work.out, read_only=True)) as store:
+        tokens = store.counts().tokens
+    assert 20_000 - 1_500 < tokens.prompt + tokens.completion <= 20_000
+    assert tokens.prompt == 300 * sum(work.endpoint.asked.values()), "no answered call is left out of the count"
 
 
 def test_harmless_prompts_are_mixed_in(work):
