@@ -6,9 +6,11 @@ import importlib
 import importlib.metadata
 import pkgutil
 import re
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from guard.models.base import ChatModel, ModelConfigError
+from rules.words import nearest
 
 _NOT_SCHEMES = frozenset({"base"})
 
@@ -41,11 +43,23 @@ def open_model(name: str, *, concurrency: int = 64) -> ChatModel:
     scheme, _, spec = name.partition(":")
     known = schemes()
     if not re.fullmatch(r"[a-z][a-z0-9_]*", scheme) or scheme not in known:
-        raise ModelConfigError(
-            f"unknown kind of model `{name}`",
-            f"a model is named `kind:what`; the kinds are {', '.join(known)}",
-        )
+        raise ModelConfigError(f"unknown kind of model `{name}`", _meant(name, scheme, known))
     for point in importlib.metadata.entry_points(group="wardlaw.models", name=scheme):
         return cast("Opener", point.load())(spec, concurrency=concurrency)
     module = importlib.import_module(f"{__name__}.{scheme}")
     return cast("Opener", module.open_model)(spec, concurrency=concurrency)
+
+
+def _meant(name: str, scheme: str, known: Sequence[str]) -> str:
+    """What was probably meant by a name of no known kind."""
+    path = name.partition("?")[0].partition("#")[0]
+    if path.lower().endswith(".gguf"):
+        return f"write `gguf:{name}`"
+    if name.startswith(("http://", "https://")):
+        return f"write `openai:{name}`" if "#" in name else f"write `openai:{name}#NAME` with the model's name there"
+    if "/" in scheme:
+        return f"write `hf:{name}` for a folder or an id of the Hugging Face hub, `gguf:FILE` for a GGUF file"
+    near = nearest(scheme, known)
+    if near is not None:
+        return f"did you mean `{near}{name[len(scheme) :]}`?"
+    return f"a model is named `kind:what`; the kinds are {', '.join(known)}"

@@ -6,13 +6,14 @@ import contextlib
 import gc
 import hashlib
 import io
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guard.models._spec import weights_mark
+from guard.models._spec import missing_hint, weights_mark
 from guard.models.base import ModelConfigError
 
 
@@ -79,7 +80,7 @@ def find(what: str, *, device: str, dtype: str) -> Place:
             f"`{name}` is not a model", "name a folder that `save_pretrained` wrote, or a .gguf file"
         )
     elif path.suffix == ".gguf" or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name):
-        raise ModelConfigError(f"no model at `{name}`", f"looked in `{path.parent.resolve()}`")
+        raise ModelConfigError(f"no model at `{name}`", missing_hint(path, "folder"))
     chosen = _device(device)
     if dtype == "auto" and chosen == "cpu":
         dtype = "float32"  # what every CPU computes in; the checkpoint's bfloat16 is emulated on many
@@ -143,7 +144,8 @@ def _is_cached(place: Place) -> bool:
     if isinstance(huggingface_hub.try_to_load_from_cache(place.name, place.gguf or "config.json"), str):
         return True
     try:
-        huggingface_hub.HfApi().model_info(place.name, timeout=10)
+        with _hushed("huggingface_hub"):
+            huggingface_hub.HfApi().model_info(place.name, timeout=10)
     except Exception as error:  # the hub's errors, and those of whatever HTTP library it uses, share no root
         raise ModelConfigError(
             f"cannot get `{place.shown}` from the Hugging Face hub: {str(error).strip().partition(chr(10))[0][:300]}",
@@ -187,19 +189,31 @@ def _cannot_load(place: Place, error: Exception) -> ModelConfigError:
 
 
 @contextlib.contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """No warnings of the logger `name`: each of the hub's retries is one, and the error says what came of them."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def _quiet(place: Place) -> Iterator[None]:
     """Loading without progress bars and reports on the user's terminal."""
-    from transformers.utils import logging
+    from transformers.utils import logging as notices
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    level, bars = notices.get_verbosity(), notices.is_progress_bar_enabled()
+    notices.set_verbosity_error()
+    notices.disable_progress_bar()
     # the bar of the GGUF reader knows no switch, and writes to what `sys.stderr` is at that moment
     screen = contextlib.redirect_stderr(io.StringIO()) if place.gguf else contextlib.nullcontext()
     try:
         with screen:
             yield
     finally:
-        logging.set_verbosity(level)
+        notices.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            notices.enable_progress_bar()

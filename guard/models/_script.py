@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,11 @@ class Source:
             known = ", ".join(f"`{key}`" for key in keys)
             fault = Fault(f"unknown key `{name}`", f"did you mean `{near[0]}`?" if near else f"the keys are {known}")
             return self.error(loc, fault)
+        if kind in ("model_type", "model_attributes_type", "dict_type") and name != "top":
+            example = "`- text: ...`" if "replies" in loc and len(loc) == 2 else "`text: ...`"
+            return self.error(loc, Fault(f"a reply is a map, as {example}", "every word of an answer stands in `text`"))
         what = message.removeprefix("Value error, ")
+        what = re.sub("^Input should be( a valid)?", lambda found: "must be a" if found[1] else "must be", what)
         named = f"`{name}`: " if isinstance(name, str) and name else ""
         hint = "the head of guard/models/scripted.py shows every key"
         if kind == "string_type":

@@ -83,3 +83,26 @@ def weights_mark(path: Path) -> str:
             file.seek(max(0, size - _BLOCK) * index // (_BLOCKS - 1))
             seen.update(file.read(_BLOCK))
     return seen.hexdigest()[:12]
+
+
+def missing_hint(path: Path, kind: str, ending: str = "") -> str:
+    """What to do where there is nothing at `path`: the name that is nearest to it there, or what its folder lacks.
+
+    Args:
+        path: what was named.
+        kind: `file` or `folder`.
+        ending: that of the files in question.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder `{folder}` either: see that the path is right"
+    try:
+        there = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(ending))
+    except OSError:
+        there = []
+    near = difflib.get_close_matches(path.name, there, n=1)
+    if near:
+        return f"did you mean `{folder / near[0]}`?"
+    if ending and there:
+        return f"`{folder}` holds {', '.join(f'`{name}`' for name in there[:5])}"
+    return f"see that the path is right: `{folder.resolve()}` holds no such {kind}"

@@ -80,6 +80,10 @@ class ChatModel(Protocol):
     def identity(self) -> str:
         """What determines its answers: backend, endpoint or weights, model name. Never a key."""
 
+    @property
+    def local(self) -> bool:
+        """Whether it computes in this process: then a few calls at once fill it, where a server takes many."""
+
     async def chat(self, ask: Ask) -> Reply:
         """Answer one conversation.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.models._shared import Shared
-from guard.models._spec import at_least, split_options, weights_mark
+from guard.models._spec import at_least, missing_hint, split_options, weights_mark
 from guard.models.base import (
     Ask,
     ChatModel,
@@ -89,6 +89,8 @@ def open_model(spec: str, *, concurrency: int) -> ChatModel:
 
 class GgufModel:
     """One opening of a GGUF file. Answers with the same seed agree up to rounding, which batching can change."""
+
+    local = True
 
     def __init__(self, engine: _Engine, identity: str) -> None:
         self._engine: _Engine | None = engine
@@ -276,7 +278,7 @@ def _check_file(path: Path, name: str) -> None:
         with path.open("rb") as file:
             magic = file.read(4)
     except FileNotFoundError:
-        raise ModelConfigError(f"no model file `{name}`", f"looked in `{path.parent.resolve()}`") from None
+        raise ModelConfigError(f"no model file `{name}`", missing_hint(path, "file", ".gguf")) from None
     except IsADirectoryError:
         raise ModelConfigError(f"`{name}` is a folder", "name the .gguf file in it") from None
     except OSError as error:

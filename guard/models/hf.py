@@ -63,6 +63,8 @@ def open_model(spec: str, *, concurrency: int) -> ChatModel:
 class HfModel:
     """One opening of a model. A row's answer hangs on its own ask and seed, not on the batch, up to rounding."""
 
+    local = True
+
     def __init__(self, key: Any, engine: _Engine) -> None:
         self._key = key
         self._engine: _Engine | None = engine

@@ -55,6 +55,8 @@ def open_model(spec: str, *, concurrency: int) -> OpenAIModel:
 class OpenAIModel:
     """A chat model behind an HTTP endpoint. Calls may run at once; those of one event loop share a connection pool."""
 
+    local = False
+
     def __init__(self, endpoint: Endpoint, *, concurrency: int) -> None:
         self.limit = Limit(concurrency)
         """How many calls are in flight, and how many may be."""

@@ -174,6 +174,8 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
 class ScriptedModel:
     """A chat model that answers from a script."""
 
+    local = True
+
     def __init__(self, source: Source, script: Script, identity: str, *, concurrency: int) -> None:
         self._file = source.path
         self._limit = Limit(concurrency)

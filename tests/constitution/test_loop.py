@@ -350,6 +350,8 @@ async def test_a_model_that_is_unavailable_makes_no_row_and_keeps_no_answer(setu
 class Counting:
     """A model that counts what it is asked."""
 
+    local = True
+
     def __init__(self, inner: Any) -> None:
         self.inner, self.asked = inner, []
 
