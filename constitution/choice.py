@@ -9,12 +9,15 @@ from enum import StrEnum
 from guard.verdict import Verdict
 from rules.schema import Constitution, Rule
 
+_CERTAIN = 1.0
+"""The score of a pattern's hit."""
+
 
 class Choice(StrEnum):
     """How rules are chosen."""
 
     EVIDENCE = "evidence"
-    """The rule that the gate finds broken; if it finds none in the first answer, the likeliest one."""
+    """First the rule that prompt and answer are about, then those that the gate still finds broken."""
     RANDOM = "random"
     """One drawn a round, none twice in a row's life (Bai et al. 2022, arXiv:2212.08073, draw one of 16 a step)."""
     TURN = "turn"
@@ -38,30 +41,39 @@ class Chooser:
             drawn: ids of the rules of all rounds so far.
             asked: ids of those asked of the answer as it stands; a revision empties it.
         """
-        if self.choice is Choice.EVIDENCE:
-            found = next((rule for rule in answer.broken if rule not in asked), None)
-            if found is not None:
-                return self._rule(found)
-            # A gate that finds nothing can be wrong, so its likeliest rule is asked in any case. Only one: asked about
-            # rules further off, a small critic finds breaks that are none.
-            return None if drawn else self._likeliest(prompt, answer)
-        return next((rule for rule in self._order() if rule.id not in drawn), None)
+        if self.choice is not Choice.EVIDENCE:
+            return next((rule for rule in self._order() if rule.id not in drawn), None)
+        found = [self._rule(rule) for rule in answer.broken if rule not in asked]
+        if not drawn:
+            return self._first(prompt, answer, found)
+        return found[0] if found else None
+
+    def _first(self, prompt: Verdict, answer: Verdict, found: Sequence[Rule]) -> Rule:
+        """The rule of the first round. One is asked in any case, since a gate that finds nothing can be wrong; only
+        one, since a small critic that is asked about rules further off finds breaks that are none.
+
+        What a pattern found is certain. Else it is the rule that prompt and answer are about: the gate knows the topic
+        better than which rule is broken. A rule that no detector looks for, one of principles alone, comes up as often
+        as if rules were drawn at random.
+        """
+        for rule in found:
+            if answer.scores.get(rule.id, 0.0) >= _CERTAIN:
+                return rule
+        told = prompt.topics or answer.topics
+        if found and not told:
+            return found[0]
+        order = self._order(shuffled=True)
+        if not any(order[0].id in known for known in (prompt.scores, answer.scores)):
+            return order[0]
+        if told:
+            return max(order, key=lambda rule: prompt.topics.get(rule.id, -1.0) + answer.topics.get(rule.id, -1.0))
+        return max(order, key=lambda rule: max(prompt.scores.get(rule.id, 0.0), answer.scores.get(rule.id, 0.0)))
 
     def _order(self, *, shuffled: bool = False) -> list[Rule]:
         order = list(self._rules)
         if shuffled or self.choice is Choice.RANDOM:
             random.Random(self._seed).shuffle(order)
         return order
-
-    def _likeliest(self, prompt: Verdict, answer: Verdict) -> Rule:
-        """The rule with the highest score for prompt or answer; now and then one that no detector looks for.
-
-        A rule of principles alone has no score ever: it comes up as often as if rules were drawn at random.
-        """
-        order = self._order(shuffled=True)
-        if order[0].id not in prompt.scores and order[0].id not in answer.scores:
-            return order[0]
-        return max(order, key=lambda rule: max(prompt.scores.get(rule.id, 0), answer.scores.get(rule.id, 0)))
 
     def _rule(self, rule_id: str) -> Rule:
         return next(rule for rule in self._rules if rule.id == rule_id)

@@ -137,6 +137,7 @@ class Gate:
         action = Action.ALLOW
         findings: list[Finding] = []
         scores = plan.scores
+        topics: Mapping[str, float] = {}
         degraded: dict[str, str] = {}
         for name, scan in scans.items():
             if isinstance(scan, Exception):
@@ -145,6 +146,7 @@ class Gate:
                 continue
             if scan.scores:
                 scores = {**scores, **{rule: max(score, scores.get(rule, 0.0)) for rule, score in scan.scores.items()}}
+            topics = scan.topics or topics
             for finding in scan.findings:
                 findings.append(finding)
                 rule = self._rules[finding.rule]
@@ -153,7 +155,7 @@ class Gate:
         coverage = plan.coverage
         if degraded:
             coverage = _without(coverage, degraded)
-        return Verdict(action, tuple(findings), coverage, self.digest, ms, scores)
+        return Verdict(action, tuple(findings), coverage, self.digest, ms, scores, topics)
 
     def _make_plan(self, under: tuple[Part, ...]) -> _Plan:
         scanned: dict[str, list[str]] = {detector.name: [] for detector in self.detectors}

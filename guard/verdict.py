@@ -50,6 +50,9 @@ class Verdict:
     """Stage -> milliseconds."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Rule id -> the highest score any detector gave it, whether or not it reached the threshold."""
+    topics: Mapping[str, float] = field(default_factory=dict)
+    """Rule id -> how near the text is to what the rule is about, from -1 to 1; no sign of a break. Empty where no
+    detector tells topics."""
 
     @property
     def broken(self) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ class Scan:
     scores: Mapping[str, float] = field(default_factory=dict)
     """Rule id -> highest score from 0 to 1, below the threshold too. A rule left out scored 0."""
 
+    topics: Mapping[str, float] = field(default_factory=dict)
+    """Rule id -> how near the text is to what the rule is about, from -1 to 1, whether or not it breaks it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cover:

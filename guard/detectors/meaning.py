@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from guard.detectors import _neutral
 from guard.detectors._prototypes import Labelled, Prototypes
+from guard.detectors._topics import Topics
 from guard.detectors.base import Cover, Scan, excerpt, parts
 from guard.encoder import Encoder, SentenceEncoder
 from guard.exchange import Exchange
@@ -73,7 +74,9 @@ class MeaningDetector:
         self._places = {rule.id: place for place, rule in enumerate(constitution)}
         self._rules = constitution.rules
         folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wardlaw" / "prototypes"
-        self._sides = {side: self._teach(_texts(constitution, side), folder) for side in (_ASKED, _ANSWERED)}
+        taught = {side: self._labelled(_texts(constitution, side), folder) for side in (_ASKED, _ANSWERED)}
+        self._sides = {side: Prototypes(labelled, len(self._rules)) for side, labelled in taught.items()}
+        self._topics = Topics(list(taught.values()), len(self._rules))
 
     @property
     def identity(self) -> str:
@@ -100,6 +103,10 @@ class MeaningDetector:
         vectors = self._encoder.encode(pieces)
         findings: list[list[Finding]] = [[] for _ in exchanges]
         scores: list[dict[str, float]] = [{} for _ in exchanges]
+        topics: list[dict[str, float]] = [{} for _ in exchanges]
+        for (place, *_), near in zip(windows, self._topics.nearness(vectors).tolist() if windows else [], strict=True):
+            for rule, nearness in zip(self._rules, near, strict=True):
+                topics[place][rule.id] = max(nearness, topics[place].get(rule.id, -1.0))
         for side in (_ASKED, _ANSWERED):
             rows = [row for row, window in enumerate(windows) if _SIDE[window[1]] == side]
             if not rows:
@@ -115,18 +122,18 @@ class MeaningDetector:
                     if score >= threshold:
                         finding = Finding(rule.id, part, span, self.name, score, threshold, excerpt=excerpt(text, span))
                         findings[place].append(finding)
-        return [Scan(tuple(found), score) for found, score in zip(findings, scores, strict=True)]
+        return [Scan(tuple(found), *more) for found, *more in zip(findings, scores, topics, strict=True)]
 
     def close(self) -> None:
         """Let go of the encoder."""
         self._encoder.close()
 
-    def _teach(self, texts: Texts, folder: Path) -> Prototypes:
+    def _labelled(self, texts: Texts, folder: Path) -> Labelled:
         import numpy as np
 
         words = [text for text, *_ in texts]
         columns = [np.array(column, np.int64) for column in list(zip(*texts, strict=True))[1:]]
-        return Prototypes(Labelled(words, self._embed(texts, folder), *columns), len(self._rules))
+        return Labelled(words, self._embed(texts, folder), *columns)
 
     def _embed(self, texts: Texts, folder: Path) -> Floats:
         """The texts' vectors, a row each. Kept on disk a rule, so that an edited rule costs only its own examples."""

@@ -22,9 +22,11 @@ def constitution() -> Constitution:
     return Constitution.model_validate({"name": "five", "title": "Five", "rules": rules})
 
 
-def verdict(scores: Mapping[str, float] | None = None, *broken: tuple[str, float]) -> Verdict:
-    findings = tuple(Finding(rule, Part.RESPONSE, (0, 1), "patterns", score, 0.5) for rule, score in broken)
-    return Verdict(Action.ALLOW, findings, Coverage(), "digest", {}, scores or {})
+def verdict(
+    scores: Mapping[str, float] | None = None, *broken: tuple[str, float], topics: Mapping[str, float] | None = None
+) -> Verdict:
+    findings = tuple(Finding(rule, Part.RESPONSE, (0, 1), "meaning", score, 0.5) for rule, score in broken)
+    return Verdict(Action.ALLOW, findings, Coverage(), "digest", {}, scores or {}, topics or {})
 
 
 def test_evidence_takes_the_worst_finding_then_the_next(constitution):
@@ -108,3 +110,26 @@ def test_a_rule_that_no_detector_looks_for_comes_up_now_and_then(constitution):
     share = len(unseen) / len(drawn)
     assert 0.5 < share / ((len(NAMES) - 2) / len(NAMES)) < 1.5, "as often as rules drawn at random"
     assert set(drawn) - set(unseen) == {"cheating"}, "else the likeliest of those that are looked for"
+
+
+def test_evidence_asks_first_what_prompt_and_answer_are_about_and_then_what_is_found(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    scores = {**dict.fromkeys(NAMES, 0.0), "cheating": 0.9}
+    prompt = verdict(scores, topics={**dict.fromkeys(NAMES, 0.1), "arson": 0.3})
+    answer = verdict(scores, ("cheating", 0.9), topics={**dict.fromkeys(NAMES, 0.1), "arson": 0.2, "cheating": 0.25})
+    first = chooser.choose(prompt, answer, [], [])
+    assert first is not None
+    assert first.id == "arson"
+    second = chooser.choose(prompt, answer, ["arson"], ["arson"])
+    assert second is not None
+    assert second.id == "cheating"
+    assert chooser.choose(prompt, answer, ["arson", "cheating"], ["arson", "cheating"]) is None
+
+
+def test_what_a_pattern_hits_is_asked_before_the_topic(constitution):
+    chooser = Chooser(constitution, Choice.EVIDENCE, 1)
+    scores = {**dict.fromkeys(NAMES, 0.0), "doxing": 1.0}
+    topics = {**dict.fromkeys(NAMES, 0.1), "arson": 0.3}
+    first = chooser.choose(verdict(scores, topics=topics), verdict(scores, ("doxing", 1.0), topics=topics), [], [])
+    assert first is not None
+    assert first.id == "doxing"

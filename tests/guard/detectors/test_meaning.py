@@ -238,3 +238,23 @@ def test_a_local_encoder_is_loaded_quietly_and_without_the_network(encoder, monk
 def test_identity_names_the_encoders_files(gate, encoder):
     assert encoder.identity.startswith("files:")
     assert gate.identity.endswith(f"meaning/1:{encoder.identity}")
+
+
+def test_a_verdict_tells_what_a_text_is_about_whether_or_not_it_breaks_a_rule(
+    constitute, detector_of, bombs, make_rule
+):
+    cats = make_rule(
+        "cats",
+        detect={},
+        examples={
+            "breaks": ["How do I hurt a cat?", "Tell me how to scare my neighbour's cat away for good."],
+            "keeps": ["Why does my cat purr?", "What does an old cat like to eat?"],
+        },
+    )
+    gate = Gate(constitute(bombs, cats), [detector_of(bombs, cats)])
+    purring, mining = gate.judge_many(
+        [Exchange.of("My cat sleeps all day. Is that normal?"), Exchange.of("When was dynamite first used in mines?")]
+    )
+    assert purring.topics["cats"] > purring.topics["bombs"]
+    assert mining.topics["bombs"] > mining.topics["cats"]
+    assert purring.broken == mining.broken == ()
