@@ -23,6 +23,11 @@ def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
+def _plain(text: str) -> str:
+    """The text with straight apostrophes: models write curly ones, and `I can’t` must not pass for help."""
+    return text.replace("\u2019", "'").replace("\u2018", "'")
+
+
 def words_in(text: str) -> int:
     """How many words a text has; two Chinese characters count as one word."""
     if text.isascii():
@@ -39,7 +44,7 @@ def is_evasive(text: str, templates: Templates) -> str | None:
     """An answer that declines and says hardly a word beside it."""
     refusals = _any(templates.evasive.refusals)
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
-    rest = [sentence for sentence in sentences if not refusals.search(sentence)]
+    rest = [sentence for sentence in sentences if not refusals.search(_plain(sentence))]
     if len(rest) == len(sentences):
         return None
     left = sum(words_in(sentence) for sentence in rest)
@@ -51,13 +56,13 @@ def is_evasive(text: str, templates: Templates) -> str | None:
 
 def is_boilerplate(text: str, templates: Templates) -> str | None:
     """An answer with a stock phrase in it."""
-    found = _any(templates.evasive.boilerplate).search(text)
+    found = _any(templates.evasive.boilerplate).search(_plain(text))
     return f"stock phrase `{found.group()}`" if found else None
 
 
 def tells_of_process(text: str, templates: Templates) -> str | None:
     """A text that speaks of drafts, critics and revisions, which its reader never sees."""
-    found = _any(templates.process_words).search(text)
+    found = _any(templates.process_words).search(_plain(text))
     return f"it speaks of how it was made: `{found.group()}`" if found else None
 
 
@@ -98,7 +103,7 @@ def other_language(prompt: str, answer: str) -> str | None:
 
 def not_first_person(rationale: str, templates: Templates) -> str | None:
     """A rationale that does not speak for itself."""
-    found = re.search(templates.first_person, rationale, re.IGNORECASE)
+    found = re.search(templates.first_person, _plain(rationale), re.IGNORECASE)
     return None if found else "it does not speak in the first person"
 
 

@@ -151,3 +151,12 @@ def test_the_first_fault_of_a_rationale_is_told_with_its_reason(english):
     assert reason(f"{good} As an AI I cannot cook.") == "rationale_boilerplate"
     assert reason("I think it is fine here. " * 8) == "rationale_repetitive"
     assert reason("我觉得这个问题很平常，没有人会受伤，所以我一步一步地说明怎样磨刀。") == "rationale_not_first_person"
+
+
+@pytest.mark.parametrize("text", ["I’m sorry, but I can’t assist with that.", "Tools to break in are not allowed."])
+def test_a_bare_refusal_with_curly_apostrophes_or_in_the_passive_is_evasive(english, text):
+    assert checks.is_evasive(text, english)
+
+
+def test_a_rationale_with_curly_apostrophes_speaks_in_the_first_person(english):
+    assert checks.not_first_person("Here I’d like to help them find another way.", english) is None
