@@ -36,6 +36,8 @@ class Meter:
     reused: int = 0
     """Calls answered from the store."""
     in_flight: int = 0
+    loading: bool = False
+    """Whether models are being loaded: no call can go out yet."""
     began: float | None = None
     """When the first call went out, on the monotonic clock: loading models comes before it."""
     ended: float = 0.0

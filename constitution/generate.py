@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -20,13 +22,13 @@ from constitution.export import Exported, export
 from constitution.formats import open_format
 from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
+from constitution.output import Output, keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
 from constitution.prompt import Mixture, Prompt, PromptError, mixed
 from constitution.row import ROLES, ModelRole
-from constitution.output import Output, keep_output, read_output
-from constitution.run import Determined, locked
+from constitution.run import Determined, locked, read_runs
 from constitution.sources import PromptFile, Skipped
-from constitution.store import RowStore
+from constitution.store import MadeBy, RowStore
 from constitution.templates import PROMPTS, TemplateSet
 from guard.gate import Gate
 from guard.models import open_model
@@ -43,6 +45,8 @@ SAMPLING: Mapping[ModelRole, Sampling] = {
     "judge": Sampling(temperature=0.0, max_tokens=200),
 }
 """How each role's answers are drawn, where settings do not say otherwise."""
+
+Loaded = TypeVar("Loaded")
 
 _LOCAL_ROWS = 8
 _REMOTE_ROWS = 64
@@ -186,6 +190,8 @@ class Generation:
         self.templates = TemplateSet.read(settings.templates)
         self._files = [self._file(name) for name in settings.prompts]
         self._benign = [self._file(name, benign=True) for name in settings.benign]
+        self._countable = False
+        """Whether all the input can be gone through more than once, and soon."""
         self.total = self._count()
         """Prompts to come, None where that is not known."""
 
@@ -198,10 +204,12 @@ class Generation:
         """
         settings = self.settings
         with locked(settings.out):
+            if self._nothing_left():
+                with closing(RowStore(settings.out)) as store:
+                    return self._outcome(store)
             async with AsyncExitStack() as stack:
-                models = self._open_models(stack)
-                gate = stack.enter_context(Gate.build(self.constitution, encoder=settings.encoder))
-                run = self._determined(models, gate)
+                models, gate = await self._load(stack)
+                run = self._determined({role: model.identity for role, model in models.items()}, gate.identity)
                 store = stack.enter_context(closing(RowStore(settings.out)))
                 claimed = claim(
                     settings.out,
@@ -227,7 +235,7 @@ class Generation:
                     models=run.models,
                     sampling=run.sampling,
                 )
-                machine = RowMachine(loop, store, self.tally, claimed, concurrency=self._concurrency())
+                machine = RowMachine(loop, store, self.tally, claimed, concurrency=self._rows_at_once(models.values()))
                 load_statistics()
                 gc.freeze()  # what is loaded stays: collections that went through it held up all rows for 60 ms
                 spent = None
@@ -235,7 +243,10 @@ class Generation:
                     await machine.run(self._prompts())
                 except BudgetSpent as error:
                     spent = error
-                return Outcome(self._export(store), store.reasons().get(REASON, 0), spent)
+                return self._outcome(store, spent)
+
+    def _outcome(self, store: RowStore, spent: BudgetSpent | None = None) -> Outcome:
+        return Outcome(self._export(store), store.reasons().get(REASON, 0), spent)
 
     def _export(self, store: RowStore) -> Exported:
         reject_duplicates(store)
@@ -270,6 +281,7 @@ class Generation:
         harmless = [file.count() for file in self._benign]
         if None in counts or None in harmless:
             return self.settings.limit
+        self._countable = True
         prompts, spare = sum(c or 0 for c in counts), sum(c or 0 for c in harmless)
         if not prompts:
             names = ", ".join(f"`{name}`" for name in self.settings.prompts)
@@ -283,22 +295,54 @@ class Generation:
 
     # -- parts
 
-    def _open_models(self, stack: AsyncExitStack) -> dict[ModelRole, ChatModel]:
-        """One model a name: roles that share a name share its connections or its weights."""
+    async def _load(self, stack: AsyncExitStack) -> tuple[dict[ModelRole, ChatModel], Gate]:
+        """The models, one a name (roles that share a name share its connections or its weights), and the gate.
+
+        They load on a thread: the event loop stays free to hear that the run is to stop.
+        """
+        settings = self.settings
+        calls = (settings.concurrency or _REMOTE_ROWS) * settings.samples
         opened: dict[str, ChatModel] = {}
-        for name in self.settings.models.values():
-            if name not in opened:
-                opened[name] = open_model(name, concurrency=self._concurrency() * self.settings.samples)
-                stack.push_async_callback(opened[name].close)
-        return {role: opened[name] for role, name in self.settings.models.items()}
+        self.meter.loading = True
+        try:
+            for name in dict.fromkeys(settings.models.values()):
+                async with _on_thread(partial(open_model, name, concurrency=calls)) as model:
+                    stack.push_async_callback(model.close)
+                opened[name] = model
+            async with _on_thread(partial(Gate.build, self.constitution, encoder=settings.encoder)) as gate:
+                stack.enter_context(gate)
+        finally:
+            self.meter.loading = False
+        return {role: opened[name] for role, name in settings.models.items()}, gate
 
-    def _concurrency(self) -> int:
-        if self.settings.concurrency:
-            return self.settings.concurrency
-        remote = any(name.startswith("openai:") for name in self.settings.models.values())
-        return _REMOTE_ROWS if remote else _LOCAL_ROWS
+    def _rows_at_once(self, models: Iterable[ChatModel]) -> int:
+        return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else _REMOTE_ROWS)
 
-    def _determined(self, models: Mapping[ModelRole, ChatModel], gate: Gate) -> Determined:
+    def _nothing_left(self) -> bool:
+        """Whether each prompt has its row, made as this run would make it as far as that is known without its models.
+
+        Then they need not be loaded, which takes longer than all the rest. `tally` counts the rows.
+        """
+        settings = self.settings
+        before = next(reversed(read_runs(settings.out)), None) if self._countable else None
+        if before is None or set(before.models) != set(settings.models):
+            return False
+        if self._determined(before.models, before.gate) != before:
+            return False
+        made_by = MadeBy(before.constitution, before.templates, before.models, before.sampling)
+        seen: set[str] = set()
+        repeated = 0
+        with closing(RowStore(settings.out, read_only=True)) as store:
+            for prompt in self._prompts():
+                if store.made_by(prompt.id) != made_by:
+                    return False
+                repeated += prompt.id in seen
+                seen.add(prompt.id)
+        self.tally.resumed, self.tally.repeated = len(seen), repeated
+        return True
+
+    def _determined(self, models: Mapping[str, str], gate: str) -> Determined:
+        """Args: models, gate: their identities."""
         settings = self.settings
         turns = len(self.constitution.rules) if settings.choice is Choice.TURN else 2
         return Determined(
@@ -306,14 +350,28 @@ class Generation:
             constitution_name=self.constitution.name,
             rules={rule.id: rule_digest(rule) for rule in self.constitution},
             templates=self.templates.digest,
-            gate=gate.identity,
-            models={role: model.identity for role, model in models.items()},
+            gate=gate,
+            models=models,
             sampling={
                 role: {"temperature": drawn.temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens}
-                for role, drawn in ((role, settings.drawn(role)) for role in models)
+                for role, drawn in ((role, settings.drawn(role)) for role in ROLES if role in models)
             },
             rounds=turns if settings.rounds is None else settings.rounds,
             choice=settings.choice.value,
             samples=settings.samples,
             seed=settings.seed,
         )
+
+
+@asynccontextmanager
+async def _on_thread(load: Callable[[], Loaded]) -> AsyncIterator[Loaded]:
+    """What `load` gives, once it is there; the block takes charge of it, even where the run was cancelled meanwhile."""
+    task = asyncio.create_task(asyncio.to_thread(load))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})  # a thread cannot be ended, and what it loads has to be let go of
+        if not task.cancelled() and task.exception() is None:
+            yield task.result()
+        raise
+    yield task.result()

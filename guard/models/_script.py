@@ -52,9 +52,13 @@ class Source:
             known = ", ".join(f"`{key}`" for key in keys)
             fault = Fault(f"unknown key `{name}`", f"did you mean `{near[0]}`?" if near else f"the keys are {known}")
             return self.error(loc, fault)
-        if kind in ("model_type", "model_attributes_type", "dict_type") and name != "top":
-            example = "`- text: ...`" if "replies" in loc and len(loc) == 2 else "`text: ...`"
-            return self.error(loc, Fault(f"a reply is a map, as {example}", "every word of an answer stands in `text`"))
+        if kind == "model_type" and (tuple(loc) == ("default",) or (len(loc) == 2 and loc[0] == "replies")):
+            example = "text: ..." if name == "default" else "- text: ..."
+            if self.path.lower().endswith(("json", "jsonl")):
+                example = '{"text": "..."}'
+            return self.error(
+                loc, Fault(f"a reply is a map, as `{example}`", "`match:` beside it says what it is a reply to")
+            )
         what = message.removeprefix("Value error, ")
         what = re.sub("^Input should be( a valid)?", lambda found: "must be a" if found[1] else "must be", what)
         named = f"`{name}`: " if isinstance(name, str) and name else ""
