@@ -3,102 +3,77 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from constitution.formats import Options, Written, open_format
 from constitution.formats.files import write_text
 from constitution.statistics import RunStatistics
-from rules.schema import Constitution
 
 _TEMPLATE = "card.md.jinja"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_card(
-    folder: Path,
-    statistics: RunStatistics,
-    written: Sequence[Written],
-    *,
-    constitution: Constitution | None = None,
-    title: str = "Harmlessness data made with Wardlaw",
-    licence: str = "other",
-    tasks: Sequence[str] = ("text-generation",),
-    options: Options | None = None,
-) -> Path:
-    """Write README.md into `folder`.
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the card is made of."""
 
-    Args:
-        folder: where the files of `written` lie.
-        statistics: the figures of the run.
-        written: the files; those without a line are named in the body and left out of the head.
-        constitution: titles of the rules, where it is at hand.
-        title: first line of the card.
-        licence: licence of the data, as the Hugging Face Hub spells it. The texts come from models and from the
-            prompts' sources, so only the one who made the set can say.
-        tasks: task categories of the head.
-        options: those the files were written with, so that the card can say where the reasoning stands.
+    statistics: RunStatistics
+    """The figures of the run."""
+    files: Sequence[Written]
+    """The files that lie in the folder; those without a line are named in the body and left out of the head."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Rule id -> its title, where the rules are at hand."""
+    title: str = "Harmlessness data made with Wardlaw"
+    """First line of the card."""
+    licence: str = "other"
+    """Licence of the data, as the Hugging Face Hub spells it. The texts come from models and from the prompts'
+    sources, so only the one who made the set can say."""
+    tasks: Sequence[str] = ("text-generation",)
+    """Task categories of the head."""
+    options: Options | None = None
+    """Those the files were written with, so that the card can say where the reasoning stands."""
 
-    Raises:
-        FormatError: the file cannot be written.
-    """
-    return write_text(
-        folder / "README.md",
-        render_card(
-            statistics,
-            written,
-            constitution=constitution,
-            title=title,
-            licence=licence,
-            tasks=tasks,
-            options=options,
-        ),
-    )
+    def write(self, folder: Path) -> Path:
+        """Write README.md into `folder`, where the files lie.
 
+        Raises:
+            FormatError: the file cannot be written.
+        """
+        return write_text(folder / "README.md", self.text())
 
-def render_card(
-    statistics: RunStatistics,
-    written: Sequence[Written],
-    *,
-    constitution: Constitution | None = None,
-    title: str = "Harmlessness data made with Wardlaw",
-    licence: str = "other",
-    tasks: Sequence[str] = ("text-generation",),
-    options: Options | None = None,
-) -> str:
-    """The text of the card; arguments as `write_card`."""
-    import jinja2
-    import yaml
+    def text(self) -> str:
+        """The text of the card."""
+        import jinja2
+        import yaml
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # Markdown: `cell` escapes what comes from the rows
-    )
-    environment.filters |= {"cell": _cell, "n": _number, "share": _share, "day": _day}
-    head = yaml.safe_dump(_head(statistics, written, title, licence, tasks), sort_keys=False, allow_unicode=True)
-    titles = {rule.id: rule.title.say("en") for rule in constitution} if constitution else {}
-    ordered = _ordered(written)
-    return environment.get_template(_TEMPLATE).render(
-        head=head,
-        title=title,
-        s=statistics,
-        titles=titles,
-        files=[_file(item) for item in (*ordered, *(item for item in written if not item.lines))],
-        unfit=sum(item.unfit for item in written),
-        options=options,
-        self_criticised=_self_criticised(statistics),
-    )
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # noqa: S701  # Markdown: `cell` escapes what comes from the rows
+        )
+        environment.filters |= {"cell": _cell, "n": _number, "share": _share, "day": _day}
+        empty = [item for item in self.files if not item.lines]
+        return environment.get_template(_TEMPLATE).render(
+            head=yaml.safe_dump(_head(self), sort_keys=False, allow_unicode=True),
+            title=self.title,
+            s=self.statistics,
+            titles=self.titles,
+            files=[_file(item) for item in (*_ordered(self.files), *empty)],
+            unfit=sum(item.unfit for item in self.files),
+            earlier=[item.path.name for item in self.files if item.earlier],
+            options=self.options,
+            self_criticised=_self_criticised(self.statistics),
+        )
 
 
-def _head(
-    statistics: RunStatistics, written: Sequence[Written], title: str, licence: str, tasks: Sequence[str]
-) -> dict[str, Any]:
-    ordered = _ordered(written)
+def _head(card: Card) -> dict[str, Any]:
+    ordered = _ordered(card.files)
     configs: list[dict[str, Any]] = []
     for item in ordered:
         config: dict[str, Any] = {"config_name": item.name, "data_files": item.path.name}
@@ -110,10 +85,10 @@ def _head(
         if features is not None and item.path.suffix == ".jsonl":
             infos.append({"config_name": item.name, "features": features})
     head: dict[str, Any] = {
-        "pretty_name": title,
-        "license": licence,
-        "language": [tag for tag in statistics.languages if tag != "und"],
-        "task_categories": list(tasks),
+        "pretty_name": card.title,
+        "license": card.licence,
+        "language": [tag for tag in card.statistics.languages if tag != "und"],
+        "task_categories": list(card.tasks),
         "size_categories": [_size(ordered[0].lines if ordered else 0)],
         "tags": ["wardlaw", "constitutional-ai", "harmlessness", "safety", "synthetic", "preference"],
         "configs": configs,

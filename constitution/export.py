@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from constitution.card import write_card
-from constitution.formats import Options, Written, formats, write_dataset_info, write_formats
-from constitution.run import read_constitution
+from constitution import archive
+from constitution.card import Card
+from constitution.formats import Written, formats, with_earlier, write_dataset_info, write_formats
+from constitution.output import keep_output, read_output
 from constitution.statistics import RunStatistics, gather
 from constitution.store import RowStore
-from constitution.templates import TemplateSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,7 @@ class Exported:
 
 
 def export(
-    folder: Path,
-    store: RowStore,
-    *,
-    names: Sequence[str] = (),
-    parquet: bool = False,
-    options: Options | None = None,
-    templates: TemplateSet | None = None,
-    licence: str = "other",
+    folder: Path, store: RowStore, *, names: Sequence[str] = (), given: Mapping[str, object] | None = None
 ) -> Exported:
     """Write the rows of `store` into `folder` as files; each is there whole or not at all.
 
@@ -40,21 +33,24 @@ def export(
         folder: the output folder of a run.
         store: its rows.
         names: the formats; all of them where none is named.
-        parquet: Parquet instead of JSON lines.
-        options: of the formats; the rules in words and the templates are filled in here.
-        templates: the loop's templates, for the `critic` format.
-        licence: of the data, for the card.
+        given: what is chosen of `Output`; the rest is as it was chosen for `folder` before.
 
     Raises:
         FormatError: an unknown format, or a file that cannot be written.
+        RunError: a file in which the folder says of itself is damaged, or a choice is none.
     """
     from constitution.report import write_report
 
-    constitution = read_constitution(folder)
-    options = (options or Options()).model_copy(update={"constitution": constitution, "templates": templates})
-    written = write_formats(names or formats(), store.rows, folder, parquet=parquet, options=options)
-    write_dataset_info(folder, written)
+    output = read_output(folder, given)
+    constitutions = archive.read_constitutions(folder)
+    words = {"constitutions": constitutions, "templates": archive.read_templates(folder)}
+    options = output.options.model_copy(update=words)
+    written = write_formats(names or formats(), store.rows, folder, parquet=output.parquet, options=options)
+    keep_output(folder, output)
+    lying = with_earlier(folder, written)
+    write_dataset_info(folder, lying)
     statistics = gather(store.rows())
-    card = write_card(folder, statistics, written, constitution=constitution, licence=licence, options=options)
-    report = write_report(folder, store.rows, statistics, constitution=constitution)
+    titles = archive.rule_titles(folder, constitutions)
+    card = Card(statistics, lying, titles=titles, licence=output.licence, options=options).write(folder)
+    report = write_report(folder, store.rows, statistics, titles=titles)
     return Exported(written, statistics, card, report)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from constitution.calls import BudgetSpent
+from constitution.claim import Claim
 from constitution.loop import Loop
 from constitution.prompt import Prompt
 from constitution.row import Row
-from constitution.store import RowStore
+from constitution.store import MadeBy, RowStore, StoreError
 from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
 
 _FAILURES_IN_A_ROW = 5
@@ -26,9 +29,13 @@ class Tally:
     failed: int = 0
     """Rows put aside because a model could not answer; the next run takes them up."""
     resumed: int = 0
-    """Rows that an earlier run had finished."""
+    """Rows that an earlier run had finished, whatever file their prompts stood in then."""
+    other_rules: int = 0
+    """Of these, those made by other rules than this run's."""
+    other_ways: int = 0
+    """Of these, those made by the same rules, but by other models, templates or sampling."""
     repeated: int = 0
-    """Prompts that had stood in the input before: they make no second row."""
+    """Prompts that stand further up in this run's input: they make no second row."""
     open: int = 0
     """Rows at work."""
     last_failure: str = ""
@@ -42,11 +49,11 @@ class Tally:
 class RowMachine:
     """Draws prompts and turns each into a kept row, `concurrency` at a time."""
 
-    def __init__(self, loop: Loop, store: RowStore, tally: Tally, *, concurrency: int) -> None:
+    def __init__(self, loop: Loop, store: RowStore, tally: Tally, claim: Claim, *, concurrency: int) -> None:
         self._loop = loop
         self._store = store
+        self._claim = claim
         self._concurrency = concurrency
-        self._at_work: set[str] = set()
         self._failed_in_a_row = 0
         self.tally = tally
 
@@ -60,27 +67,30 @@ class RowMachine:
             ModelConfigError, ModelUnavailable: no call can succeed.
             WardlawError: a prompt file, the gate or the store is at fault.
         """
-        todo = self._todo(prompts)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._concurrency):
-                    group.create_task(self._work(todo))
-        except BaseExceptionGroup as failed:
-            raise _cause(failed) from None
+        with closing(_Drawn()) as drawn:
+            todo = self._todo(prompts, drawn)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self._concurrency):
+                        group.create_task(self._work(todo))
+            except BaseExceptionGroup as failed:
+                raise _cause(failed) from None
 
-    def _todo(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Prompt]]:
+    def _todo(self, prompts: Iterable[Prompt], drawn: _Drawn) -> Iterator[tuple[int, Prompt]]:
         for position, prompt in enumerate(prompts):
-            if prompt.id in self._at_work:
+            if not drawn.first(prompt.id):
                 self.tally.repeated += 1
                 continue
-            source = self._store.source_of(prompt.id)
-            if source is None:
-                self._at_work.add(prompt.id)
+            made_by = self._store.made_by(prompt.id)
+            if made_by is None:
                 yield position, prompt
-            elif (source.file, source.line) == (prompt.source.file, prompt.source.line):
-                self.tally.resumed += 1
-            else:
-                self.tally.repeated += 1
+                continue
+            self.tally.resumed += 1
+            run = self._claim.run
+            if made_by.constitution != run.constitution:
+                self.tally.other_rules += 1
+            elif made_by != MadeBy(run.constitution, run.templates, run.models, run.sampling):
+                self.tally.other_ways += 1
 
     async def _work(self, todo: Iterator[tuple[int, Prompt]]) -> None:
         for position, prompt in todo:
@@ -89,7 +99,6 @@ class RowMachine:
                 await self._one(position, prompt)
             finally:
                 self.tally.open -= 1
-                self._at_work.discard(prompt.id)
 
     async def _one(self, position: int, prompt: Prompt) -> None:
         try:
@@ -102,6 +111,7 @@ class RowMachine:
             self._keep(position, row)
 
     def _keep(self, position: int, row: Row) -> None:
+        self._claim.record()
         self._store.keep_row(position, row)
         self._failed_in_a_row = 0
         if row.status == "accepted":
@@ -118,6 +128,32 @@ class RowMachine:
         down = isinstance(error, ModelUnavailable) and error.endpoint_down
         if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
             raise error
+
+
+class _Drawn:
+    """The ids drawn so far, on disk where they are many: a set of a hundred million of them would fill the memory."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # a private file that spills to disk and deletes itself
+        self._db.executescript("CREATE TABLE drawn (id TEXT PRIMARY KEY) WITHOUT ROWID; BEGIN;")
+
+    def first(self, row_id: str) -> bool:
+        """Whether the id comes for the first time.
+
+        Raises:
+            StoreError: the disk for temporary files is full.
+        """
+        try:
+            return self._db.execute("INSERT OR IGNORE INTO drawn VALUES (?)", (row_id,)).rowcount == 1
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the ids of the prompts cannot be kept in the folder for temporary files ({error})",
+                "make room there, or set SQLITE_TMPDIR to a folder with room, and run the same command again",
+            ) from error
+
+    def close(self) -> None:
+        """Drop everything."""
+        self._db.close()
 
 
 def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:

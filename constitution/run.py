@@ -1,4 +1,8 @@
-"""An output folder: what determined its rows (run.json), and the lock that keeps a second run out."""
+"""An output folder: what determined its rows (run.json), and the lock that keeps a second run out.
+
+run.json holds a list, `runs`, the newest last: a folder that was told to mix has several. Folders of the first
+wardlaw hold one alone, without the list, and are read as well.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from constitution.formats.files import write_text
 from constitution.row import Record
 from rules.errors import WardlawError
-from rules.schema import Constitution
 
 RUN_FILE = "run.json"
-RULES_FILE = "constitution.json"
 LOCK_FILE = ".lock"
 
 
@@ -23,7 +27,7 @@ class RunError(WardlawError):
 
 
 class Determined(Record):
-    """All that determines a run's rows beside its prompts. A folder holds rows of one of these, unless told."""
+    """All that determines a run's rows beside its prompts. A folder holds rows of one of these, unless told to mix."""
 
     constitution: str
     """Digest of the rules."""
@@ -64,12 +68,8 @@ class Determined(Record):
         return found
 
 
-def read_constitution(folder: Path) -> Constitution | None:
-    """The rules that the rows in `folder` were made by; None where they are not there."""
-    try:
-        return Constitution.model_validate_json((folder / RULES_FILE).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
+class _Runs(Record):
+    runs: Annotated[tuple[Determined, ...], Field(min_length=1)]
 
 
 @contextmanager
@@ -99,45 +99,31 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_run(folder: Path) -> Determined | None:
-    """What determined the rows in `folder`; None where no run was there yet.
+def read_runs(folder: Path) -> tuple[Determined, ...]:
+    """What determined the rows in `folder`, the newest last; empty where no run made a row there yet.
 
     Raises:
         RunError: run.json is damaged.
     """
     path = folder / RUN_FILE
     try:
-        return Determined.model_validate_json(path.read_bytes())
+        kept = json.loads(path.read_bytes())
+        if isinstance(kept, dict) and "runs" in kept:
+            return _Runs.model_validate(kept).runs
+        return (Determined.model_validate(kept),)
     except FileNotFoundError:
-        return None
+        return ()
     except ValueError as error:
         raise RunError(f"`{path}` is damaged", "put it back from a copy, or use another --out folder") from error
 
 
-def claim(folder: Path, run: Determined, constitution: Constitution, *, mixed: bool) -> None:
-    """Write down what determines the run, if `folder` is new or was made by the very same.
-
-    Args:
-        folder: the output folder, locked.
-        run: what determines this run.
-        constitution: the rules in words; they are kept beside the rows, so that the folder explains itself.
-        mixed: go on even where earlier rows were made otherwise; each row says by what it was made.
+def write_runs(folder: Path, runs: tuple[Determined, ...]) -> None:
+    """Write run.json, whole or not at all.
 
     Raises:
-        RunError: the folder's rows were made otherwise; says how.
         FormatError: the folder cannot be written.
     """
-    before = read_run(folder)
-    differences = before.differences(run) if before else []
-    if differences and not mixed:
-        shown = "\n".join(f"    {line}" for line in differences)
-        raise RunError(
-            f"`{folder}` holds rows that were made otherwise:\n{shown}",
-            "use another --out folder, or --mixed to add to this one all the same",
-        )
-    if before != run:
-        write_text(folder / RULES_FILE, dump(constitution.model_dump(mode="json", exclude_defaults=True)))
-        write_text(folder / RUN_FILE, dump(run.model_dump(mode="json")))
+    write_text(folder / RUN_FILE, dump(_Runs(runs=runs).model_dump(mode="json")))
 
 
 def dump(value: Any) -> str:

@@ -6,9 +6,11 @@ row or none of it. The file is in WAL mode: readers (`wardlaw rows`) look in whi
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,16 @@ class Counts:
     """Rows put aside because a model could not answer; the next run takes them up again."""
     calls: int
     tokens: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What made a row, as far as the row itself says."""
+
+    constitution: str
+    templates: str
+    models: Mapping[str, str]
+    sampling: Mapping[str, Mapping[str, float | int]]
 
 
 class RowStore:
@@ -145,10 +157,19 @@ class RowStore:
 
     # -- rows
 
-    def source_of(self, row_id: str) -> Source | None:
-        """Where the finished row with this id came from, or None if no such row is finished."""
-        found = self._select("SELECT json_extract(row, '$.source') FROM rows WHERE id = ?", row_id)
-        return Source.model_validate_json(found[0][0]) if found else None
+    def made_by(self, row_id: str) -> MadeBy | None:
+        """What made the finished row with this id, or None if no such row is finished."""
+        query = (
+            "SELECT row ->> '$.constitution', row ->> '$.templates', row -> '$.models', row -> '$.sampling'"
+            " FROM rows WHERE id = ?"
+        )
+        for constitution, templates, models, sampling in self._select(query, row_id):
+            return MadeBy(constitution, templates, json.loads(models), json.loads(sampling))
+        return None
+
+    def has_rows(self) -> bool:
+        """Whether any row is finished."""
+        return bool(self._select("SELECT 1 FROM rows LIMIT 1"))
 
     def keep_row(self, position: int, row: Row) -> None:
         """Keep a finished row under its place in the input. Keeping it twice changes nothing.
@@ -259,6 +280,14 @@ class RowStore:
         """Reason of rejection -> rows, most first."""
         query = "SELECT reason, count(*) FROM rows WHERE status = 'rejected' GROUP BY reason ORDER BY 2 DESC"
         return dict(self._select(query))
+
+    def rules(self) -> dict[str, int]:
+        """Id of a rule -> rows in which it came up, most first."""
+        found: Counter[str] = Counter()
+        for rules, count in self._select("SELECT rules, count(*) FROM rows GROUP BY rules"):
+            for rule in rules.split():
+                found[rule] += count
+        return dict(found.most_common())
 
     def close(self) -> None:
         """Close the file."""

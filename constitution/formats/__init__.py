@@ -6,7 +6,8 @@ import importlib
 import importlib.metadata
 import json
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from constitution.formats import files
@@ -21,6 +22,7 @@ __all__ = [
     "Written",
     "formats",
     "open_format",
+    "with_earlier",
     "write_dataset_info",
     "write_format",
     "write_formats",
@@ -32,8 +34,14 @@ _NOT_FORMATS = frozenset({"base", "files", "survival"})
 def formats() -> list[str]:
     """Names of the formats: the files of this folder, and entry points of the group `wardlaw.formats`."""
     own = [info.name for info in pkgutil.iter_modules(__path__)]
-    plugged = [point.name for point in importlib.metadata.entry_points(group="wardlaw.formats")]
-    return sorted({name for name in (*own, *plugged) if name not in _NOT_FORMATS and not name.startswith("_")})
+    return sorted({name for name in (*own, *_plugged()) if name not in _NOT_FORMATS and not name.startswith("_")})
+
+
+@cache
+def _plugged() -> Mapping[str, importlib.metadata.EntryPoint]:
+    # Once a process: each reading goes through the metadata of every distribution there is.
+    points = importlib.metadata.entry_points(group="wardlaw.formats")
+    return {point.name: point for point in reversed(tuple(points))}  # of two of one name the first
 
 
 def open_format(name: str) -> Format:
@@ -44,11 +52,8 @@ def open_format(name: str) -> Format:
     """
     if name not in formats():
         raise FormatError(f"unknown format `{name}`", f"the formats are {', '.join(formats())}")
-    for point in importlib.metadata.entry_points(group="wardlaw.formats", name=name):
-        found = point.load()
-        break
-    else:
-        found = importlib.import_module(f"{__name__}.{name}")
+    point = _plugged().get(name)
+    found = importlib.import_module(f"{__name__}.{name}") if point is None else point.load()
     if not isinstance(found, Format):
         raise FormatError(f"`{name}` is no format", "it offers NAME, ABOUT, HOW, project and schema")
     return found
@@ -90,8 +95,19 @@ def write_format(
     return write_formats([name], rows, folder, parquet=parquet, options=options)[0]
 
 
+def with_earlier(folder: Path, written: Sequence[Written]) -> tuple[Written, ...]:
+    """`written`, and the format files that an earlier export left in `folder`; in the order of `formats()`.
+
+    Raises:
+        FormatError: a file cannot be read.
+    """
+    known = {item.name: item for item in written}
+    earlier = files.present([name for name in formats() if name not in known], folder)
+    return tuple(sorted((*written, *earlier), key=lambda item: item.name))
+
+
 def write_dataset_info(folder: Path, written: Sequence[Written]) -> Path | None:
-    """Write LLaMA-Factory's dataset_info.json for those of the files it can read; None where there is none.
+    """Write LLaMA-Factory's dataset_info.json for the files it can read; where there is none, no file and None.
 
     The sets are called `wardlaw_` and the name of the format. Files without a line are left out: it stops at them.
 
@@ -104,5 +120,6 @@ def write_dataset_info(folder: Path, written: Sequence[Written]) -> Path | None:
         if describe is not None and item.lines:
             entries[f"wardlaw_{item.name}"] = describe(item.path.name)
     if not entries:
+        (folder / "dataset_info.json").unlink(missing_ok=True)
         return None
     return files.write_text(folder / "dataset_info.json", json.dumps(entries, indent=2, ensure_ascii=False) + "\n")

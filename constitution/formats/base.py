@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -22,10 +22,8 @@ class Unfit(Exception):
     """This row cannot be said in this format without changing what it says; it is left out and counted."""
 
 
-class Options(Record):
-    """What a person may choose about the files."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+class Choices(Record):
+    """What a person may choose about the lines."""
 
     reasoning: Literal["reasoning_content", "thinking", "think", "none"] = "reasoning_content"
     """Where the rationale stands: a key of the answer's message (`reasoning_content` as Qwen3 and most read it,
@@ -38,11 +36,17 @@ class Options(Record):
     """`completion`: `prompt` and `completion`, so that only the last answer is learnt. `messages`: one list, masked
     by role; where a prompt holds earlier turns of an assistant, these are learnt too, and no rule revised them."""
 
-    constitution: Constitution | None = None
-    """The rules in words; `critic` asks with them and writes nothing without."""
 
-    templates: TemplateSet | None = None
-    """The loop's templates; those that ship where left out."""
+class Options(Choices):
+    """All that shapes the lines: what was chosen, and the words that the rows name by digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    constitutions: Mapping[str, Constitution] = {}
+    """Digest -> the rules in words; `critic` asks with those of each row and leaves out a row whose rules are gone."""
+
+    templates: Mapping[str, TemplateSet] = {}
+    """Digest -> the loop's templates; for a row whose templates are gone, those that ship."""
 
 
 class Written(Record):
@@ -54,6 +58,8 @@ class Written(Record):
     lines: int
     unfit: int = 0
     """Accepted rows left out because the format cannot say them."""
+    earlier: bool = False
+    """Whether an earlier export wrote it, of the rows and options of that time."""
 
 
 @runtime_checkable

@@ -26,12 +26,12 @@ def project(row: Row, options: Options) -> Iterator[dict[str, Any]]:
     """One line a round whose quotes the answer really says.
 
     Raises:
-        Unfit: the constitution is not given, or has lost a rule of this row.
+        Unfit: the constitution that made the row is not given, or has lost a rule of it.
     """
     pair = finished(row)
     if pair is None:
         return
-    templates = (options.templates or _shipped()).of(row.language)
+    templates = (options.templates.get(row.templates) or _shipped()).of(row.language)
     conversation = templates.conversation([Message(said.role, said.content) for said in row.prompt])
     judged = pair[0]
     for round_ in row.rounds:
@@ -39,7 +39,7 @@ def project(row: Row, options: Options) -> Iterator[dict[str, Any]]:
         really = all(quote in judged for quote in critique.quotes)
         # A verdict of `breaks` without a quote points at nothing: it teaches to accuse.
         if really and (critique.quotes or critique.verdict == "keeps"):
-            rule = templates.rule(_rule(round_.rule, options))
+            rule = templates.rule(_rule(row, round_.rule, options))
             asked = templates.render("critique", conversation=conversation, answer=judged, rule=rule)
             system = templates.critique.system.strip()
             yield {
@@ -69,11 +69,12 @@ def schema(options: Options) -> Any:
     )
 
 
-def _rule(rule_id: str, options: Options) -> Rule:
-    if options.constitution is None:
-        raise Unfit("the critic's questions need the constitution")
+def _rule(row: Row, rule_id: str, options: Options) -> Rule:
+    constitution = options.constitutions.get(row.constitution)
+    if constitution is None:
+        raise Unfit("the critic's questions need the constitution that made the row")
     try:
-        return options.constitution.rule(rule_id)
+        return constitution.rule(rule_id)
     except KeyError as error:
         raise Unfit(f"the constitution has no rule `{rule_id}`") from error
 

@@ -89,6 +89,8 @@ class _Output:
     def finish(self) -> Written:
         self._sink.close()
         self.partial.replace(self.path)
+        # Of other rows or other settings: who loads the folder must not find both.
+        self.path.with_suffix(".jsonl" if self.path.suffix == ".parquet" else ".parquet").unlink(missing_ok=True)
         return Written(name=self.name, path=self.path, lines=self.lines, unfit=self.unfit)
 
     def abandon(self) -> None:
@@ -127,14 +129,43 @@ def write(
     return written
 
 
+def present(names: Iterable[str], folder: Path) -> tuple[Written, ...]:
+    """The files of the formats `names` that lie in `folder`, with their lines counted; of two twins the newer.
+
+    Raises:
+        FormatError: a file cannot be read.
+    """
+    found = []
+    with _spoken_of(folder, "read"):
+        for name in names:
+            twins = [path for path in (folder / f"{name}.jsonl", folder / f"{name}.parquet") if path.is_file()]
+            if twins:
+                path = max(twins, key=lambda twin: twin.stat().st_mtime_ns)
+                found.append(Written(name=name, path=path, lines=_lines(path), earlier=True))
+    return tuple(found)
+
+
+def _lines(path: Path) -> int:
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"`{path}` is no Parquet file: {error}", "remove it and export again") from error
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
+
+
 @contextlib.contextmanager
-def _spoken_of(folder: Path) -> Iterator[None]:
+def _spoken_of(folder: Path, what: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         where = error.filename or folder
         raise FormatError(
-            f"cannot write `{where}`: {error.strerror or error}",
+            f"cannot {what} `{where}`: {error.strerror or error}",
             "make room or give another folder, then export again: the rows themselves are kept",
         ) from error
 

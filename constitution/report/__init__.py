@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from constitution.formats.files import write_text
 from constitution.report.samples import Samples, choose, picture
 from constitution.row import Row
 from constitution.statistics import RunStatistics
-from rules.schema import Constitution
 
 __all__ = ["render_report", "write_report"]
 
@@ -23,7 +22,7 @@ def write_report(
     rows: Callable[[], Iterable[Row]],
     statistics: RunStatistics,
     *,
-    constitution: Constitution | None = None,
+    titles: Mapping[str, str] | None = None,
     title: str = "What the run made",
 ) -> Path:
     """Write report.html into `folder`.
@@ -32,18 +31,18 @@ def write_report(
         folder: where it goes; made if it is not there.
         rows: gives the rows anew; one pass, to choose the samples.
         statistics: the figures of the same rows.
-        constitution: titles of the rules, where it is at hand.
+        titles: rule id -> its title, where the rules are at hand.
         title: headline of the page.
 
     Raises:
         FormatError: the file cannot be written.
     """
-    page = render_report(choose(rows()), statistics, constitution=constitution, title=title)
+    page = render_report(choose(rows()), statistics, titles=titles, title=title)
     return write_text(folder / "report.html", page)
 
 
 def render_report(
-    samples: Samples, statistics: RunStatistics, *, constitution: Constitution | None = None, title: str
+    samples: Samples, statistics: RunStatistics, *, titles: Mapping[str, str] | None = None, title: str
 ) -> str:
     """The page; arguments as `write_report`."""
     import jinja2
@@ -59,14 +58,13 @@ def render_report(
     )
     environment.filters |= {"n": _number, "share": _share, "short": _short, "moment": _moment}
     drawn = {"scores": pictures.scores_by_round(statistics), "lengths": pictures.lengths(statistics)}
-    titles = {rule.id: rule.title.say("en") for rule in constitution} if constitution else {}
     return environment.get_template("page.html.jinja").render(
         title=title,
         s=statistics,
         # Both are made here and hold nothing of the rows but numbers, so they alone go in unescaped.
         css=_safe((_HERE / "page.css").read_text(encoding="utf-8")),
         drawn={name: _safe(svg) for name, svg in drawn.items()},
-        titles=titles,
+        titles=titles or {},
         most=max((count.accepted + count.rejected for count in statistics.rules.values()), default=1),
         outcomes=_outcomes(statistics),
         reasons=_reasons(statistics),

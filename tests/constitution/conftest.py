@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from constitution.row import Call, Candidate, Rejection, Round, Row, Said, Source, Tokens
+from constitution.run import Determined
 from rules.schema import Constitution, Critique, Rule
 
 ASK_INSTEAD = "I won't help with getting in unasked. If you worry about them, ring the bell or call the police."
@@ -52,6 +53,29 @@ def make_round(rule: str, verdict: str, *quotes: str, revision: str | None = Non
         "revision": revision,
     }
     return Round(**{**fields, **changes})
+
+
+@pytest.fixture
+def determined() -> Callable[..., Determined]:
+    """Makes what determines a run, by default what made the rows of `make_row`, with what the test changes in it."""
+
+    def make(**changes: Any) -> Determined:
+        fields: dict[str, Any] = {
+            "constitution": "c0ffee",
+            "constitution_name": "house",
+            "rules": {"arson": "a1", "burglary": "b1"},
+            "templates": "7e5t",
+            "gate": "patterns",
+            "models": {"answerer": "scripted:a", "critic": "scripted:c", "reviser": "scripted:c"},
+            "sampling": {"answerer": {"temperature": 0.7, "top_p": 1.0, "max_tokens": 256}},
+            "rounds": 2,
+            "choice": "evidence",
+            "samples": 1,
+            "seed": 0,
+        }
+        return Determined(**{**fields, **changes})
+
+    return make
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from constitution.card import render_card, write_card
+from constitution.card import Card
 from constitution.formats import Options, formats, write_formats
 from constitution.row import Rejection
 from constitution.statistics import gather
@@ -27,9 +27,9 @@ def test_datasets_loads_the_folder_as_it_lies_there(parquet, offline, sample_row
     from datasets import load_dataset
 
     folder, cache = tmp_path / "set", str(tmp_path / "cache")
-    options = Options(constitution=sample_constitution)
+    options = Options(constitutions={"c0ffee": sample_constitution})
     written = write_formats(formats(), lambda: sample_rows, folder, parquet=parquet, options=options)
-    write_card(folder, gather(sample_rows), written, constitution=sample_constitution)
+    Card(gather(sample_rows), written).write(folder)
     default = load_dataset(str(folder), cache_dir=cache)["train"]
     (completion,) = default[1]["completion"]
     assert completion["content"] == sample_rows[1].final
@@ -51,7 +51,7 @@ def test_a_column_that_is_empty_for_long_still_loads(offline, row_with, sample_r
         ["sft", "alpaca", "axolotl", "sharegpt"], lambda: [*[plain] * 600, *sample_rows], folder, options=Options()
     )
     assert (folder / "alpaca.jsonl").stat().st_size > 11_000_000
-    write_card(folder, gather(sample_rows), written)
+    Card(gather(sample_rows), written).write(folder)
     for item in written:
         rows = load_dataset(str(folder), item.name, split="train", cache_dir=str(tmp_path / "cache"))
         assert len(rows) == item.lines
@@ -61,27 +61,27 @@ def test_a_column_that_is_empty_for_long_still_loads(offline, row_with, sample_r
 def test_files_without_a_line_are_not_offered(sample_rows, tmp_path):
     benign = [sample_rows[2]]
     written = write_formats(["preference", "kto"], lambda: benign, tmp_path)
-    head = head_of(render_card(gather(benign), written))
+    head = head_of(Card(gather(benign), written).text())
     assert head["configs"] == [{"config_name": "kto", "data_files": "kto.jsonl", "default": True}]
 
 
 def test_a_run_that_accepted_nothing_has_a_card(sample_rows, tmp_path):
     rejected = [row for row in sample_rows if row.status == "rejected"]
     written = write_formats(["sft"], lambda: rejected, tmp_path)
-    card = render_card(gather(rejected), written)
+    card = Card(gather(rejected), written).text()
     assert "configs" not in head_of(card)
     assert "| accepted | 0 | 0.0% |" in card
 
 
 def test_an_empty_run_has_a_card(tmp_path):
-    card = render_card(gather([]), write_formats(["sft"], lambda: [], tmp_path))
+    card = Card(gather([]), write_formats(["sft"], lambda: [], tmp_path)).text()
     assert head_of(card)["license"] == "other"
     assert "No row was rejected." in card
 
 
 def test_the_head_says_licence_languages_and_size(sample_rows, tmp_path):
     written = write_formats(["preference", "sft"], lambda: sample_rows, tmp_path)
-    head = head_of(render_card(gather(sample_rows), written, licence="cc-by-4.0", title="T: a title"))
+    head = head_of(Card(gather(sample_rows), written, licence="cc-by-4.0", title="T: a title").text())
     assert head["license"] == "cc-by-4.0"
     assert head["pretty_name"] == "T: a title"
     assert head["language"] == ["en", "zh"]
@@ -89,9 +89,9 @@ def test_the_head_says_licence_languages_and_size(sample_rows, tmp_path):
     assert [config["config_name"] for config in head["configs"]] == ["sft", "preference"]
 
 
-def test_the_body_counts_by_rule_and_by_reason(sample_rows, sample_constitution, tmp_path):
+def test_the_body_counts_by_rule_and_by_reason(sample_rows, tmp_path):
     written = write_formats(["sft"], lambda: sample_rows, tmp_path)
-    card = render_card(gather(sample_rows), written, constitution=sample_constitution)
+    card = Card(gather(sample_rows), written, titles={"insults": "Insults"}).text()
     assert "| insults | Insults | 3 | 2 | 1 |" in card
     assert "| checks | still_broken | 1 |" in card
     assert "Constitution `c0ffee`." in card
@@ -102,13 +102,13 @@ def test_the_body_counts_by_rule_and_by_reason(sample_rows, sample_constitution,
 def test_the_card_warns_of_messages_that_teach_earlier_answers(sample_rows, tmp_path):
     options = Options(sft="messages")
     written = write_formats(["sft"], lambda: sample_rows, tmp_path, options=options)
-    assert "export `sft` anew in its `completion` form" in render_card(gather(sample_rows), written, options=options)
-    assert "export `sft` anew" not in render_card(gather(sample_rows), written, options=Options())
+    assert "export `sft` anew in its `completion` form" in Card(gather(sample_rows), written, options=options).text()
+    assert "export `sft` anew" not in Card(gather(sample_rows), written, options=Options()).text()
 
 
 def test_the_card_shows_how_to_train_on_the_form_that_is_written_by_default(sample_rows, tmp_path):
     written = write_formats(["sft"], lambda: sample_rows, tmp_path)
-    example = render_card(gather(sample_rows), written).split("### sft")[1].split("```")[1]
+    example = Card(gather(sample_rows), written).text().split("### sft")[1].split("```")[1]
     assert "SFTTrainer(MODEL, train_dataset=rows).train()" in example
     assert "assistant_only_loss" not in example, "a completion is learnt whole: no template need mark it"
 
@@ -116,7 +116,7 @@ def test_the_card_shows_how_to_train_on_the_form_that_is_written_by_default(samp
 def test_words_of_the_rows_cannot_leave_their_cell(row_with, tmp_path):
     reason = "a | b\n---\n<b>`x`"
     rows = [row_with(status="rejected", rejection=Rejection(stage="checks", reason=reason), models={"critic": "a|b"})]
-    card = render_card(gather(rows), write_formats(["sft"], lambda: rows, tmp_path))
+    card = Card(gather(rows), write_formats(["sft"], lambda: rows, tmp_path)).text()
     assert "| checks | a &#124; b --- &lt;b&gt;&#96;x&#96; | 1 |" in card
     assert "| critic | a&#124;b |" in card
 
@@ -125,13 +125,13 @@ def test_a_critic_that_judges_itself_is_named_as_a_limit(row_with, tmp_path):
     written = write_formats(["sft"], lambda: [], tmp_path)
     alone = gather([row_with(models={"answerer": "m", "critic": "m"})])
     apart = gather([row_with(models={"answerer": "m", "critic": "n"})])
-    assert "The critic is the model that answered" in render_card(alone, written)
-    assert "The critic is the model that answered" not in render_card(apart, written)
+    assert "The critic is the model that answered" in Card(alone, written).text()
+    assert "The critic is the model that answered" not in Card(apart, written).text()
 
 
 def test_the_same_run_gives_the_same_card(sample_rows, tmp_path):
     written = write_formats(["sft"], lambda: sample_rows, tmp_path)
-    assert render_card(gather(sample_rows), written) == render_card(gather(sample_rows), written)
+    assert Card(gather(sample_rows), written).text() == Card(gather(sample_rows), written).text()
 
 
 @pytest.mark.parametrize(
@@ -141,5 +141,5 @@ def test_the_same_run_gives_the_same_card(sample_rows, tmp_path):
 def test_the_card_says_where_the_reasoning_stands(reasoning, said, sample_rows, tmp_path):
     options = Options(reasoning=reasoning)
     written = write_formats(["sft"], lambda: sample_rows, tmp_path, options=options)
-    assert said in render_card(gather(sample_rows), written, options=options)
-    assert said not in render_card(gather(sample_rows), written)
+    assert said in Card(gather(sample_rows), written, options=options).text()
+    assert said not in Card(gather(sample_rows), written).text()

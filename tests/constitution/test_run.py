@@ -6,28 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from constitution.run import RULES_FILE, RUN_FILE, Determined, RunError, claim, locked, read_constitution, read_run
-
-
-def determined(**changes: Any) -> Determined:
-    fields: dict[str, Any] = {
-        "constitution": "c1",
-        "constitution_name": "house",
-        "rules": {"arson": "a1", "burglary": "b1"},
-        "templates": "t1",
-        "gate": "patterns",
-        "models": {"answerer": "scripted:a", "critic": "scripted:c"},
-        "sampling": {"answerer": {"temperature": 1.0}},
-        "rounds": 2,
-        "choice": "evidence",
-        "samples": 1,
-        "seed": 0,
-    }
-    return Determined(**{**fields, **changes})
+from constitution.run import RUN_FILE, RunError, locked, read_runs, write_runs
 
 
 @pytest.mark.parametrize(
@@ -37,51 +19,36 @@ def determined(**changes: Any) -> Determined:
         ({"seed": 1}, ["seed: was `0`, is `1`"]),
         ({"choice": "turn", "rounds": 3}, ["rounds: was `2`, is `3`", "choice: was `evidence`, is `turn`"]),
         (
-            {"models": {"answerer": "scripted:b", "critic": "scripted:c"}},
+            {"models": {"answerer": "scripted:b", "critic": "scripted:c", "reviser": "scripted:c"}},
             ["models.answerer: was `scripted:a`, is `scripted:b`"],
         ),
         (
-            {"models": {"answerer": "scripted:a", "critic": "scripted:c", "judge": "j"}},
+            {"models": {"answerer": "scripted:a", "critic": "scripted:c", "reviser": "scripted:c", "judge": "j"}},
             ["models.judge: was `None`, is `j`"],
         ),
         ({"rules": {"arson": "a2", "doxing": "d1"}}, ["rules changed: `arson`, `burglary`, `doxing`"]),
     ],
 )
-def test_differences_are_told_one_by_one(changes, said):
+def test_differences_are_told_one_by_one(determined, changes, said):
     assert determined().differences(determined(**changes)) == said
 
 
-def test_a_folder_is_claimed_once_and_again_by_the_same(tmp_path, sample_constitution):
-    assert read_run(tmp_path) is None
-    claim(tmp_path, determined(), sample_constitution, mixed=False)
-    claim(tmp_path, determined(), sample_constitution, mixed=False)
-    assert read_run(tmp_path) == determined()
-    kept = read_constitution(tmp_path)
-    assert kept is not None
-    assert [rule.id for rule in kept] == [rule.id for rule in sample_constitution]
+def test_runs_come_back_in_their_order(determined, tmp_path):
+    assert read_runs(tmp_path) == ()
+    write_runs(tmp_path, (determined(), determined(seed=9)))
+    assert read_runs(tmp_path) == (determined(), determined(seed=9))
 
 
-def test_a_folder_of_another_run_is_refused_and_untouched_unless_told(tmp_path, sample_constitution):
-    claim(tmp_path, determined(), sample_constitution, mixed=False)
-    with pytest.raises(RunError, match=r"made otherwise:\n    seed: was `0`, is `9`") as caught:
-        claim(tmp_path, determined(seed=9), sample_constitution, mixed=False)
-    assert "--mixed" in caught.value.hint
-    assert read_run(tmp_path) == determined()
-    claim(tmp_path, determined(seed=9), sample_constitution, mixed=True)
-    assert read_run(tmp_path) == determined(seed=9)
+def test_a_folder_of_the_first_wardlaw_is_read(determined, tmp_path):
+    (tmp_path / RUN_FILE).write_text(determined().model_dump_json())
+    assert read_runs(tmp_path) == (determined(),)
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"constitution": 3}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"constitution": 3}', "\x00", '{"runs": []}', '{"runs": 3}'])
 def test_a_damaged_run_file_is_said_to_be_one(tmp_path, text):
     (tmp_path / RUN_FILE).write_text(text)
     with pytest.raises(RunError, match="is damaged"):
-        read_run(tmp_path)
-
-
-def test_rules_that_are_gone_or_damaged_are_none(tmp_path):
-    assert read_constitution(tmp_path) is None
-    (tmp_path / RULES_FILE).write_text("{")
-    assert read_constitution(tmp_path) is None
+        read_runs(tmp_path)
 
 
 def test_a_second_run_is_kept_out_by_another_process_and_let_in_after_it(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from constitution.replies import call_key
 from constitution.row import Rejection, Source
-from constitution.store import FILE, RowStore, StoreError
+from constitution.store import FILE, MadeBy, RowStore, StoreError
 from guard.exchange import Message
 from guard.models.base import Ask, Reply, Sampling, TokenLogprob, Usage
 
@@ -131,10 +131,13 @@ def test_a_failure_is_forgotten_when_its_row_is_finished(store, row_with):
     assert store.failures() == []
 
 
-def test_the_source_of_a_row_is_known_once_it_is_finished(store, row_with):
-    assert store.source_of("row-plain") is None
+def test_what_made_a_row_is_known_once_it_is_finished(store, row_with):
+    assert store.made_by("row-plain") is None
+    assert not store.has_rows()
     store.keep_row(0, row_with())
-    assert store.source_of("row-plain") == row_with().source
+    row = row_with()
+    assert store.made_by("row-plain") == MadeBy(row.constitution, row.templates, row.models, row.sampling)
+    assert store.has_rows()
 
 
 def test_a_replaced_row_keeps_its_place(store, row_with):

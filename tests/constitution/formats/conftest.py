@@ -24,7 +24,7 @@ def options(sample_constitution: Constitution) -> Options:
         tag: Templates.model_validate({**item.model_dump(), "critique": ask.model_dump()})
         for tag, item in shipped.by_language.items()
     }
-    return Options(constitution=sample_constitution, templates=TemplateSet(plain))
+    return Options(constitutions={"c0ffee": sample_constitution}, templates={"7e5t": TemplateSet(plain)})
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 
 import pyarrow.parquet as pq
@@ -98,3 +99,35 @@ def test_a_line_separator_inside_a_text_does_not_break_the_line(row_with, tmp_pa
     written = write_format("sft", lambda: [row_with(final=text)], tmp_path)
     with written.path.open(encoding="utf-8", newline="\n") as lines:
         assert [json.loads(line)["completion"][0]["content"] for line in lines] == [text]
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_the_twin_with_the_other_suffix_goes_when_a_file_is_written(parquet, row_with, tmp_path):
+    old = write_format("sft", lambda: [row_with()], tmp_path, parquet=not parquet).path
+    other = write_format("kto", lambda: [row_with()], tmp_path, parquet=not parquet).path
+    new = write_format("sft", lambda: [row_with()], tmp_path, parquet=parquet).path
+    assert not old.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {new.name, other.name}
+
+
+def test_a_file_that_breaks_leaves_its_twin(row_with, tmp_path, monkeypatch):
+    old = write_format("sft", lambda: [row_with()], tmp_path).path
+    monkeypatch.setattr(files.os, "fsync", _no_space)
+    with pytest.raises(FormatError):
+        write_format("sft", lambda: [row_with()], tmp_path, parquet=True)
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_of_two_twins_that_a_kill_left_the_newer_counts(row_with, tmp_path):
+    old = write_format("sft", lambda: [row_with()], tmp_path).path.read_bytes()
+    new = write_format("sft", lambda: [row_with(), row_with(id="b")], tmp_path, parquet=True).path
+    (tmp_path / "sft.jsonl").write_bytes(old)
+    os.utime(tmp_path / "sft.jsonl", ns=(0, 0))
+    (found,) = files.present(["sft", "kto"], tmp_path)
+    assert (found.path, found.lines) == (new, 2)
+
+
+def test_a_parquet_file_that_is_none_is_said_to_be_none(tmp_path):
+    (tmp_path / "sft.parquet").write_text("PAR")
+    with pytest.raises(FormatError, match="is no Parquet file"):
+        files.present(["sft"], tmp_path)

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from constitution.formats import FormatError, Options, Unfit, formats, open_format, write_dataset_info, write_format
+from constitution.formats import (
+    FormatError,
+    Options,
+    Unfit,
+    _plugged,
+    formats,
+    open_format,
+    with_earlier,
+    write_dataset_info,
+    write_format,
+)
 from constitution.row import Said
+from constitution.templates import TemplateSet
+from rules.schema import Constitution
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SHIPPED = (
@@ -50,7 +63,7 @@ def test_a_format_is_called_as_its_file(name):
     assert name == open_format(name).NAME
 
 
-def test_a_format_of_another_distribution_comes_in_by_its_entry_point(monkeypatch, tmp_path, row_with):
+def test_a_format_of_another_distribution_comes_in_by_its_entry_point(plug_in, monkeypatch, tmp_path, row_with):
     package = tmp_path / "my_format.py"
     package.write_text(
         "NAME = ABOUT = HOW = 'mine'\n"
@@ -58,24 +71,42 @@ def test_a_format_of_another_distribution_comes_in_by_its_entry_point(monkeypatc
         "def schema(options): raise NotImplementedError\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    plug_in(monkeypatch, "my_format")
+    plug_in("my_format")
     written = write_format("mine", lambda: [row_with()], tmp_path / "out")
     assert written.path.read_text() == '{"id": "row-plain"}\n'
 
 
-def test_a_plug_in_that_is_no_format_is_refused(monkeypatch):
-    plug_in(monkeypatch, "json")
+def test_a_plug_in_that_is_no_format_is_refused(plug_in):
+    plug_in("json")
     with pytest.raises(FormatError, match="`mine` is no format"):
         open_format("mine")
 
 
-def plug_in(monkeypatch, module: str) -> None:
-    point = importlib.metadata.EntryPoint("mine", module, "wardlaw.formats")
-    monkeypatch.setattr(
-        importlib.metadata,
-        "entry_points",
-        lambda **wanted: importlib.metadata.EntryPoints([point]).select(**wanted),
-    )
+def test_the_entry_points_are_read_once_however_many_formats_are_opened(plug_in):
+    read = plug_in("json")
+    for name in SHIPPED * 2:
+        open_format(name)
+    assert len(read) == 1
+
+
+@pytest.fixture
+def plug_in(monkeypatch) -> Iterator[Callable[[str], list[str]]]:
+    """Lets a module come in as the format `mine`; gives a list that grows with each reading of the entry points."""
+
+    def install(module: str) -> list[str]:
+        point = importlib.metadata.EntryPoint("mine", module, "wardlaw.formats")
+        read: list[str] = []
+
+        def entry_points(group: str) -> importlib.metadata.EntryPoints:
+            read.append(group)
+            return importlib.metadata.EntryPoints([point]).select(group=group)
+
+        monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+        _plugged.cache_clear()
+        return read
+
+    yield install
+    _plugged.cache_clear()
 
 
 def test_helper_modules_are_no_formats():
@@ -104,7 +135,7 @@ def test_messages_are_written_as_their_golden_file_too(sample_rows, options, tmp
 def test_parquet_holds_what_the_json_lines_hold(name, reasoning, more, sample_rows, options, tmp_path):
     chosen = options.model_copy(update={"reasoning": reasoning, **more})
     text = write_format(name, lambda: iter(sample_rows), tmp_path, options=chosen)
-    table = write_format(name, lambda: iter(sample_rows), tmp_path, parquet=True, options=chosen)
+    table = write_format(name, lambda: iter(sample_rows), tmp_path / "table", parquet=True, options=chosen)
     lines = lines_of(text.path)
     assert without_nulls(pq.read_table(table.path).to_pylist()) == lines
     assert all(list(line) == open_format(name).schema(chosen).names for line in lines)
@@ -210,16 +241,17 @@ def test_a_break_without_a_quote_teaches_nothing(row_with, round_with, options):
 
 
 def test_the_critic_asks_with_the_shipped_templates_by_default(sample_rows, sample_constitution):
-    line = projected("critic", sample_rows[0], Options(constitution=sample_constitution))[0]
+    line = projected("critic", sample_rows[0], Options(constitutions={"c0ffee": sample_constitution}))[0]
     asked = line["messages"][-2]["content"]
     assert sample_rows[0].answer in asked
     assert sample_constitution.rule("breaking-into-homes").rule.say("en") in asked
 
 
 def test_the_critic_needs_the_rules_at_hand(sample_rows, sample_constitution):
-    for rules in (None, sample_constitution.model_copy(update={"rules": ()})):
+    emptied = sample_constitution.model_copy(update={"rules": ()})
+    for rules in ({}, {"of other rows": sample_constitution}, {"c0ffee": emptied}):
         with pytest.raises(Unfit):
-            projected("critic", sample_rows[0], Options(constitution=rules))
+            projected("critic", sample_rows[0], Options(constitutions=rules))
 
 
 def test_a_later_rule_counts_as_broken_by_the_first_answer_only_where_its_quote_stood_there(row_with, round_with):
@@ -278,3 +310,47 @@ def test_llama_factory_finds_the_columns_that_are_there(sample_rows, options, tm
 def test_llama_factory_is_told_of_no_empty_file(sample_rows, tmp_path):
     written = [write_format(name, lambda: (), tmp_path) for name in SHIPPED]
     assert write_dataset_info(tmp_path, written) is None
+
+
+def test_llama_factory_no_longer_hears_of_files_that_lost_their_lines(sample_rows, tmp_path):
+    written = [write_format("alpaca", lambda: sample_rows, tmp_path)]
+    assert write_dataset_info(tmp_path, written) is not None
+    write_dataset_info(tmp_path, [write_format("alpaca", lambda: (), tmp_path)])
+    assert not (tmp_path / "dataset_info.json").exists()
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_files_of_an_earlier_export_are_found_with_their_lines(parquet, sample_rows, options, tmp_path):
+    for name in SHIPPED:
+        write_format(name, lambda: sample_rows, tmp_path, options=options, parquet=parquet)
+    (tmp_path / "notes.jsonl").write_text("{}\n")
+    now = write_format("sft", lambda: (), tmp_path)
+    found = with_earlier(tmp_path, [now])
+    assert [item.name for item in found] == sorted(SHIPPED)
+    by_name = {item.name: item for item in found}
+    assert by_name["sft"] == now
+    assert (by_name["kto"].lines, by_name["kto"].earlier) == (7, True)
+
+
+def test_a_critic_is_asked_with_the_rules_and_templates_of_its_row(sample_rows, sample_constitution, options):
+    later = Constitution.model_validate(
+        {
+            **sample_constitution.model_dump(),
+            "rules": [{**rule.model_dump(), "rule": "Do no harm."} for rule in sample_constitution],
+        }
+    )
+    both = options.model_copy(
+        update={
+            "constitutions": {**options.constitutions, "1ater": later},
+            "templates": {**options.templates, "shipped": TemplateSet.read()},
+        }
+    )
+
+    def asked(**changes: str) -> str:
+        line = projected("critic", sample_rows[0].model_copy(update=changes), both)[0]
+        return str(line["messages"][1]["content"])
+
+    assert asked().endswith("/ Do not help anyone break into a home.")
+    assert asked(constitution="1ater").endswith("/ Do no harm.")
+    assert "<answer>" in asked(templates="shipped")
+    assert "<answer>" not in asked()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from constitution.card import write_card
+from constitution.card import Card
 from constitution.formats import Options, write_formats
 from constitution.statistics import gather
 
@@ -27,9 +27,9 @@ def produced(sample_rows, sample_constitution, tmp_path, monkeypatch) -> Any:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def load(name: str, **more: Any) -> Any:
-        options = Options(constitution=sample_constitution, **more)
+        options = Options(constitutions={"c0ffee": sample_constitution}, **more)
         written = write_formats(["sft", "preference", "kto"], lambda: sample_rows, tmp_path / "set", options=options)
-        write_card(tmp_path / "set", gather(sample_rows), written)
+        Card(gather(sample_rows), written).write(tmp_path / "set")
         folder = str(tmp_path / "set")
         return load_dataset(folder, name, split="train", cache_dir=str(tmp_path / "cache"))
 

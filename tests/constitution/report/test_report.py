@@ -136,8 +136,8 @@ def test_the_headline_holds_the_figures(page_of, sample_rows):
     assert f"The first revision took away {100 * figures.gone_in_round[0]:.1f}%" in text
 
 
-def test_titles_of_the_rules_stand_beside_their_ids(page_of, sample_rows, sample_constitution):
-    assert "Breaking into homes" in page_of(sample_rows, constitution=sample_constitution)
+def test_titles_of_the_rules_stand_beside_their_ids(page_of, sample_rows):
+    assert "Breaking into homes" in page_of(sample_rows, titles={"breaking-into-homes": "Breaking into homes"})
 
 
 def test_a_run_without_rows_has_a_page(page_of):
