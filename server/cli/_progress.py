@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from constitution.pipeline import Tally
 
 _LINE_EVERY_S = 10.0
+_LOADING = "loading models ..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class View:
 
     def line(self) -> str:
         """All of it in one line."""
+        if self.meter.loading:
+            return _LOADING
         return f"{self.rows()}; {self.speed()}; left {self.left()}; tokens {self.cost()}"
 
     def table(self) -> Table:
@@ -108,6 +111,9 @@ class View:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_column()
+        if self.meter.loading:
+            grid.add_row(_LOADING)
+            return grid
         if self.total:
             grid.add_row("", ProgressBar(total=self.total, completed=min(self.done, self.total), width=48))
         grid.add_row("rows", self.rows())

@@ -69,6 +69,9 @@ def _prompts(generation: Generation) -> Iterator[str]:
     if tally.repeated:
         verb = "repeats an earlier one" if tally.repeated == 1 else "repeat earlier ones"
         yield f"{counted(tally.repeated, 'prompt')} {verb} of this input and made no second row"
+    if generation.mixture.ran_out:
+        shares = f"{generation.mixture.share:.0%} instead of {generation.settings.benign_share:.0%}"
+        yield f"benign prompts ran out: {shares}"
     if skipped.count:
         yield f"{counted(skipped.count, 'bad line')} passed over, as {skipped.first[0]}"
 

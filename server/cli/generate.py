@@ -3,36 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rules.errors import WardlawError
+from server.cli._outputs import CHOICES, chosen, output_options
+from server.cli._sections import Sectioned
 
 if TYPE_CHECKING:
     from constitution.generate import Generation, Outcome, Settings
 
-_ROLES = ("answerer", "critic", "reviser", "judge")
+_SECTIONS = {
+    "Input": ("rules", "column", "template", "benign", "benign_share", "limit", "skip_bad"),
+    "Models": ("model", "answerer", "critic", "reviser", "judge", "encoder", "temperature", "top_p", "max_tokens"),
+    "Loop": ("rounds", "choose", "samples", "templates", "seed"),
+    "Output": ("out", "formats", *CHOICES, "mixed"),
+    "Run": ("max_tokens_total", "price_in", "price_out", "concurrency", "quiet"),
+}
+
+_RANGES: dict[str, click.FloatRange | click.IntRange] = {
+    "temperature": click.FloatRange(0, 5),
+    "top_p": click.FloatRange(0, 1, min_open=True),
+    "max_tokens": click.IntRange(1, 1_000_000),
+}
 
 
-def _of_roles(_context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+def _of_roles(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
     """`ROLE=NUMBER` pairs; a bare number counts for every role."""
+    from constitution.row import ROLES
+
     found: dict[str, float] = {}
     for value in values:
         role, equals, number = value.rpartition("=")
-        if equals and role not in _ROLES:
-            raise click.BadParameter(f"`{role}` is no role; the roles are {', '.join(_ROLES)}", param=option)
+        if equals and role not in ROLES:
+            raise click.BadParameter(f"`{role}` is no role; the roles are {', '.join(ROLES)}", param=option)
         try:
-            found.update(dict.fromkeys((role,) if equals else _ROLES, float(number)))
+            finite = math.isfinite(float(number))
         except ValueError:
-            raise click.BadParameter(f"`{value}` is not ROLE=NUMBER", param=option) from None
+            finite = False
+        if not finite:
+            what = f"`{value}` is neither a number nor ROLE=NUMBER, as `0.5` or `critic=0.5`"
+            if option.name == "max_tokens":
+                what = f"`{value}` is neither a whole number nor ROLE=NUMBER, as `400` or `critic=400`"
+            raise click.BadParameter(what, param=option)
+        checked = _RANGES[option.name or ""](number, option, context)
+        found.update(dict.fromkeys((role,) if equals else ROLES, checked))
     return found
 
 
-@click.command("generate", short_help="make training data from rules and prompts")
+def _of_each_role(name: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, multiple=True, callback=_of_roles, metavar="[ROLE=]N", help=text)
+
+
+# Those of constitution/generate.py, which `--help` should not wait for; a test holds the two together.
+_TEMPERATURES = "answerer=0.8, critic=0.2, reviser=0.7, judge=0"
+_TOP_PS = "0.9, judge=1"
+_MAX_TOKENS = "answerer=400, critic=300, reviser=500, judge=200"
+
+
+@click.command("generate", cls=Sectioned, sections=_SECTIONS, short_help="make training data from rules and prompts")
 @click.argument("prompts", nargs=-1, required=True, metavar="PROMPTS...")
 @click.option(
     "-r",
@@ -56,13 +91,18 @@ def _of_roles(_context: click.Context, option: click.Parameter, values: tuple[st
     "-m",
     "--model",
     help="The model of every role that has none of its own, as "
-    "`openai:http://127.0.0.1:8000/v1#name`, `gguf:FILE`, `hf:ID`, `embedded`.",
+    "`openai:http://127.0.0.1:8000/v1#name`, `gguf:FILE`, `hf:ID`, `embedded`, or `scripted:FILE` (replies from a"
+    " file); see docs/models.md.",
 )
 @click.option("--answerer", help="The model that answers the prompts.")
 @click.option("--critic", help="The model that critiques; best another one than the answerer.")
 @click.option("--reviser", help="The model that revises and writes the rationale.")
 @click.option("--judge", help="A model that grades final answers; without it the gate and the checks decide.")
-@click.option("--rounds", type=click.IntRange(0, 1000), help="Most rounds of critique and revision.  [default: 2]")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    help="Most rounds of critique and revision.  [default: 2; with `--choose turn` one for each rule]",
+)
 @click.option(
     "--choose",
     type=click.Choice(["evidence", "random", "turn"]),
@@ -77,16 +117,18 @@ def _of_roles(_context: click.Context, option: click.Parameter, values: tuple[st
     show_default=True,
     help="Revisions drawn a round; the best that passes is kept.",
 )
-@click.option("--benign", multiple=True, metavar="FILE", help="Harmless prompts to mix in.")
+@click.option("--benign", multiple=True, metavar="FILE", help="Harmless prompts to mix in; may be given several times.")
 @click.option(
     "--benign-share",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.3,
     show_default=True,
-    help="The harmless part of all prompts.",
+    help="The harmless part of all prompts, where --benign names some.",
 )
-@click.option("--column", help="Column of the prompt files that holds the prompt.")
-@click.option("--template", help="Jinja template that makes a prompt of columns: 'Is this true? {{ claim }}'.")
+@click.option("--column", help="Column of the prompt files that holds the prompt; not for --benign.")
+@click.option(
+    "--template", help="Jinja template that makes a prompt of columns: 'Is this true? {{ claim }}'; not for --benign."
+)
 @click.option(
     "--templates",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -96,42 +138,35 @@ def _of_roles(_context: click.Context, option: click.Parameter, values: tuple[st
     "--encoder",
     default="default",
     show_default=True,
-    help="The gate's encoder: a sentence-transformers id or path, or `none` for patterns alone.",
+    help="The gate's encoder: `default` (all-MiniLM-L6-v2), a sentence-transformers id or path, or `none` for patterns"
+    " alone.",
 )
-@click.option("--temperature", multiple=True, callback=_of_roles, metavar="[ROLE=]N", help="Sampling temperature.")
-@click.option("--top-p", multiple=True, callback=_of_roles, metavar="[ROLE=]N", help="Nucleus sampling.")
-@click.option("--max-tokens", multiple=True, callback=_of_roles, metavar="[ROLE=]N", help="Most tokens of an answer.")
+@_of_each_role("--temperature", f"Sampling temperature, from 0 to 5.  [default: {_TEMPERATURES}]")
+@_of_each_role("--top-p", f"Nucleus sampling, above 0 and to 1.  [default: {_TOP_PS}]")
+@_of_each_role("--max-tokens", f"Most tokens of an answer.  [default: {_MAX_TOKENS}]")
 @click.option("--seed", type=int, default=0, show_default=True, help="All randomness comes from it.")
-@click.option("-f", "--format", "formats", multiple=True, help="What to write; everything by default.")
-@click.option("--parquet", is_flag=True, help="Write Parquet instead of JSON lines.")
-@click.option(
-    "--reasoning",
-    type=click.Choice(["reasoning_content", "thinking", "think", "none"]),
-    default="reasoning_content",
-    show_default=True,
-    help="Where the rationale stands in the files.",
-)
-@click.option(
-    "--sft",
-    type=click.Choice(["completion", "messages"]),
-    default="completion",
-    show_default=True,
-    help="`prompt` and `completion`, or one list of messages.",
-)
-@click.option("--licence", default="other", show_default=True, help="Licence of the data, for its card.")
+@output_options
 @click.option("--limit", type=click.IntRange(1), help="Most prompts to take.")
-@click.option("--max-tokens-total", type=click.IntRange(1), help="Most tokens the folder may ever cost.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), help="Rows at work at once.  [default: 64, local 8]")
+@click.option(
+    "--max-tokens-total",
+    type=click.IntRange(1),
+    help="Most tokens, in and out, that the folder may ever cost; what calls in flight may come to is set aside.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 4096),
+    help="Rows at work at once.  [default: 64; 8 where every model runs in this process]",
+)
 @click.option("--skip-bad", is_flag=True, help="Pass over lines that hold no prompt, and count them.")
 @click.option("--mixed", is_flag=True, help="Go on in a folder whose rows were made by other rules or models.")
-@click.option("--price-in", type=float, default=0.0, help="Money a million tokens in.")
-@click.option("--price-out", type=float, default=0.0, help="Money a million tokens out.")
+@click.option("--price-in", type=click.FloatRange(0), default=0.0, help="Price of a million tokens in, any currency.")
+@click.option("--price-out", type=click.FloatRange(0), default=0.0, help="Price of a million tokens out, in the same.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(**given: Any) -> None:
     """Make training data from PROMPTS, by rules.
 
-    PROMPTS are files (JSONL, CSV, Parquet, text; .gz too), `-`, or data sets as `hf:ID#split`. Each prompt is
-    answered, critiqued under a rule, revised, justified and checked; what passes is written for the trainers, what
+    PROMPTS are files (JSONL, JSON, CSV, TSV, Parquet, text; .gz too), `-`, or data sets as `hf:ID#split`. Each prompt
+    is answered, critiqued under a rule, revised, justified and checked; what passes is written for the trainers, what
     does not is kept with its reason. Stop it when you like: the same command goes on where it was.
 
     Exit codes: 0 done, 1 some rows could not be finished, 2 an error, 3 the token budget is spent, 130 stopped.
@@ -152,12 +187,12 @@ def command(**given: Any) -> None:
             outcome = asyncio.run(_stoppable(generation))
     except (KeyboardInterrupt, asyncio.CancelledError):
         kept = generation.tally.finished + generation.tally.resumed
-        click.echo(f"stopped: {kept} rows are kept in {settings.out}. {_GO_ON}", err=True)
+        click.echo(f"stopped: {_kept(kept)} in {settings.out}. {_GO_ON}", err=True)
         sys.exit(130)
     except WardlawError as error:
         kept = generation.tally.finished + generation.tally.resumed
         if kept or generation.meter.calls:
-            error.hint = f"{error.hint}\n  {kept} rows are kept in {settings.out}. {_GO_ON}".strip()
+            error.hint = f"{error.hint}\n  {_kept(kept)} in {settings.out}. {_GO_ON}".strip()
         raise
     _close(generation, outcome, prices)
 
@@ -165,16 +200,24 @@ def command(**given: Any) -> None:
 _GO_ON = "Run the same command to go on: no finished call is asked again."
 
 
+def _kept(count: int) -> str:
+    from server.cli._summary import counted
+
+    return f"{counted(count, 'row')} {'is' if count == 1 else 'are'} kept"
+
+
 def _settings(given: dict[str, Any]) -> Settings:
     from pydantic import ValidationError
 
     from constitution.generate import Settings
+    from constitution.row import ROLES
 
+    _check_benign(given)
     model = given.pop("model")
-    own = {role: given.pop(role) for role in _ROLES}
+    own = {role: given.pop(role) for role in ROLES}
     # The judge is a choice of its own: a model that grades its own answers by default would be no check.
     models = {role: name or (model if role != "judge" else None) for role, name in own.items()}
-    missing = [role for role in _ROLES[:3] if not models[role]]
+    missing = [role for role in ROLES[:3] if not models[role]]
     if missing:
         raise click.UsageError(
             f"no model for {', '.join(missing)}: name one with --model, as `--model embedded` for a first look"
@@ -187,6 +230,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     given["encoder"] = None if given["encoder"] == "none" else given["encoder"]
     if given["templates"] is None:
         del given["templates"]
+    given.update(chosen(given))
     try:
         return Settings(models={role: name for role, name in models.items() if name}, sampling=sampling, **given)
     except ValidationError as error:
@@ -194,17 +238,32 @@ def _settings(given: dict[str, Any]) -> Settings:
         raise click.UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
+def _check_benign(given: dict[str, Any]) -> None:
+    source = click.get_current_context().get_parameter_source("benign_share")
+    if source is click.core.ParameterSource.COMMANDLINE and not given["benign"]:
+        raise click.UsageError("--benign-share without --benign: name a file of harmless prompts with --benign")
+
+
 async def _stoppable(generation: Generation) -> Outcome:
-    """The run, ended cleanly by SIGTERM as it is by Ctrl-C."""
+    """The run, ended cleanly by Ctrl-C and SIGTERM; said at once, since a model that is just loading is waited for."""
     task = asyncio.current_task()
-    if task is not None and sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+
+    def stop(sign: signal.Signals) -> None:
+        click.echo("stopping ...", err=True)
+        loop.remove_signal_handler(sign)  # a second one ends the process without ado
+        if task is not None:
+            task.cancel()
+
+    if sys.platform != "win32":
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, stop, sign)
     return await generation.run()
 
 
 def _close(generation: Generation, outcome: Outcome, prices: Any) -> None:
     """Say what was made, and end with the right exit code."""
-    from server.cli._summary import summary
+    from server.cli._summary import counted, summary
 
     click.echo(summary(generation, outcome, prices))
     if outcome.spent is not None:
@@ -212,8 +271,8 @@ def _close(generation: Generation, outcome: Outcome, prices: Any) -> None:
         sys.exit(3)
     if generation.tally.failed:
         click.echo(
-            f"note: {generation.tally.failed} rows could not be finished and are not lost"
-            f" (last: {generation.tally.last_failure}).\n  hint: run the same command again to try them once more",
+            f"note: {counted(generation.tally.failed, 'row')} could not be finished"
+            f" (last: {generation.tally.last_failure}).\n  hint: run the same command again to try once more",
             err=True,
         )
         sys.exit(1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -76,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
+        _tell(_in_our_form(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -94,6 +95,23 @@ def main(args: Sequence[str] | None = None) -> int:
         for leaf in told.values():
             _tell(leaf)
         return 2
+
+
+def _in_our_form(error: click.ClickException) -> WardlawError:
+    """An error of click as all others are told: one line, input in backticks, and what to do next."""
+    what, _, hint = error.format_message().partition("\n  hint: ")
+    context = getattr(error, "ctx", None)
+    possible = getattr(error, "possibilities", None) or ()
+    if isinstance(error, click.NoSuchOption):
+        what = f"no option `{error.option_name}`"
+        from rules.words import nearest
+
+        near = nearest(error.option_name, possible)
+        hint = hint or (f"did you mean `{near}`?" if near else "")
+    if not hint and context is not None:
+        hint = f"see `{context.command_path} --help`"
+    what = re.sub(r"(?<!\w)'([^'\n]*)'(?!\w)", r"`\1`", " ".join(what.split())).rstrip(".")
+    return WardlawError(what[:1].lower() + what[1:], hint)
 
 
 def _tell(error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -14,6 +15,7 @@ from server.cli._printable import printable
 
 if TYPE_CHECKING:
     from constitution.row import Row
+    from constitution.store import RowStore
 
 
 @click.command("rows", short_help="page through a run's rows and rejects")
@@ -35,25 +37,22 @@ def command(
     as_json: bool,
     reasons: bool,
 ) -> None:
-    """Page through the rows that `wardlaw generate` kept in FOLDER, also while it is at work."""
+    """Page through the rows that `wardlaw generate` kept in FOLDER, also while it is at work.
+
+    `gate 0.95` is the highest score, from 0 to 1, that the gate gave a text for any rule.
+
+    Exit codes: 0 done, 1 no such row, 2 an error.
+    """
     from constitution.store import RowStore
 
     with closing(RowStore(folder, read_only=True)) as store:
         if reasons:
-            counts = store.counts()
-            click.echo(f"accepted {counts.accepted}\nrejected {counts.rejected}")
-            for why, count in store.reasons().items():
-                click.echo(f"  {why} {count}")
-            if counts.failed:
-                click.echo(f"put aside {counts.failed}")
-                for failed, source, error in store.failures()[:20]:
-                    click.echo(f"  {failed} {source.file}:{source.line}: {error}")
+            _count(store, status, as_json=as_json)
             return
         rows = islice(store.rows(status=status, reason=reason, rule=rule, row=row_id), limit)
         first = next(rows, None)
         if first is None:
-            known = ", ".join(store.reasons()) or "none"
-            click.echo(f"no such row in {folder}; reasons of rejection there: {known}", err=True)
+            _tell_none(store, folder, rule, reason)
             raise SystemExit(1)
         texts = (row.model_dump_json() + "\n" if as_json else _shown(row) for row in _again(first, rows))
         if as_json:
@@ -61,6 +60,41 @@ def command(
                 click.echo(text, nl=False)
         else:
             click.echo_via_pager(texts)
+
+
+def _count(store: RowStore, status: str | None, *, as_json: bool) -> None:
+    """How many rows there are, and why the rejected ones are."""
+    counts, reasons = store.counts(), store.reasons()
+    if as_json:
+        found = {"accepted": counts.accepted, "rejected": counts.rejected, "reasons": reasons}
+        left_out = {None: (), "accepted": ("rejected", "reasons"), "rejected": ("accepted",)}[status]
+        found = {name: value for name, value in found.items() if name not in left_out}
+        click.echo(json.dumps(found if status else {**found, "put_aside": counts.failed}))
+        return
+    if status != "rejected":
+        click.echo(f"accepted {counts.accepted}")
+    if status != "accepted":
+        click.echo(f"rejected {counts.rejected}")
+        for why, count in reasons.items():
+            click.echo(f"  {why} {count}")
+    if counts.failed and status is None:
+        click.echo(f"put aside {counts.failed}")
+        for failed, source, error in store.failures()[:20]:
+            click.echo(f"  {failed} {source.file}:{source.line}: {printable(error)}")
+
+
+def _tell_none(store: RowStore, folder: Path, rule: str | None, reason: str | None) -> None:
+    """Say that no row was found, and what could have been asked for."""
+    from rules.words import did_you_mean, listed
+
+    hint = "ask for less: every option narrows the choice"
+    rules, reasons = store.rules(), store.reasons()
+    if rule is not None and rule not in rules:
+        near = did_you_mean(rule, rules)
+        hint = f"{near} the rules there are {listed(rules)}" if rules and "did you" in near else near
+    elif reason is not None and reason not in reasons:
+        hint = f"the reasons of rejection there are {listed(reasons) or 'none'}"
+    click.echo(f"{click.style('error:', fg='red', bold=True)} no such row in `{folder}`\n  hint: {hint}", err=True)
 
 
 def _again(first: Row, rest: Iterable[Row]) -> Iterator[Row]:
@@ -93,6 +127,7 @@ def _shown(row: Row) -> str:
 
 
 def _part(name: str, text: str, score: float | None = None) -> str:
-    label = f"{name} [{score:.2f}]" if score is not None else name
+    # Exactly 0 is what stands where no detector gave a score.
+    label = f"{name}, gate {score:.2f}" if score else name
     body = "\n".join(f"    {line}" for line in printable(text).splitlines() or [""])
     return f"  {click.style(label, fg='cyan')}\n{body}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import resource
 import signal
 import socket
@@ -14,9 +15,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from aiohttp import web
 
+from constitution.generate import SAMPLING, Settings
+from constitution.row import ROLES
 from constitution.run import locked
 from constitution.store import RowStore
 from server.cli.main import main
@@ -98,7 +102,7 @@ def test_a_bad_line_in_the_middle_is_named_before_any_model_is_asked(work, capsy
     assert "prompts.jsonl:2: not JSON" in told(capsys)
     assert work.endpoint.requests == 0
     assert run([*arguments, "--skip-bad"]) == 0
-    assert "1 bad lines passed over" in capsys.readouterr().out
+    assert "1 bad line passed over" in capsys.readouterr().out
     assert len(rows(work.out)) == 2
 
 
@@ -215,7 +219,7 @@ def test_one_prompt_that_no_patience_helps_is_put_aside_and_taken_up_by_the_next
     work.prompts(4, HARD)
     work.endpoint.fault = lambda body, _: web.Response(status=500) if HARD in json.dumps(body) else None
     assert run(work.arguments()) == 1
-    assert "1 rows could not be finished and are not lost" in capsys.readouterr().err
+    assert "1 row could not be finished" in capsys.readouterr().err
     assert len(rows(work.out)) == 4
     work.endpoint.fault = None
     assert run(work.arguments()) == 0
@@ -294,11 +298,76 @@ def test_harmless_prompts_are_mixed_in(work):
 
 
 def test_wrong_usage_is_told_without_a_traceback(work, capsys):
-    for options in (["--max-tokens", "wizard=3"], ["--temperature", "hot"], ["--samples", "0"], ["--no-such"]):
+    for options in (["--max-tokens", "wizard=3"], ["--samples", "0"], ["--no-such"]):
         assert run(work.arguments(*options)) == 2
-        errors = capsys.readouterr().err
-        assert "Traceback" not in errors
-        assert errors.strip()
+        told(capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--temperature", "-1"], "not in the range 0<=x<=5"),
+        (["--temperature", "critic=nan"], "`critic=nan` is neither a number"),
+        (["--top-p", "7"], "not in the range 0<x<=1"),
+        (["--max-tokens", "0"], "not in the range 1<=x"),
+        (["--max-tokens", "judge=10.5"], "`10.5` is not a valid integer"),
+        (["--temperature", "hot"], "`hot` is neither a number nor ROLE=NUMBER, as `0.5` or `critic=0.5`"),
+        (["--price-in", "-1"], "not in the range x>=0"),
+        (["--rounds", "0"], "not in the range 1<=x<=1000"),
+        (["--benign-share", "0.5"], "--benign-share without --benign"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_before_any_model_is_asked(work, capsys, options, said):
+    assert run(work.arguments(*options)) == 2
+    assert said in told(capsys)
+    assert work.endpoint.requests == 0
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"temperature": -1}, {"temperature": float("nan")}, {"top_p": 7}, {"max_tokens": 0}, {"max_token": 5}]
+)
+def test_settings_keep_to_the_same_ranges(tmp_path, sampling):
+    with pytest.raises(ValueError, match="sampling"):
+        Settings(prompts=("a",), out=tmp_path, models=dict.fromkeys(ROLES, "x"), sampling={"critic": sampling})
+
+
+def test_the_help_names_the_defaults_that_hold():
+    from server.cli.generate import command
+
+    helps = {param.name: param.help for param in command.params if isinstance(param, click.Option)}
+    for what in ("temperature", "top_p", "max_tokens"):
+        told_of = dict(re.findall(r"(\w+)=([\d.]+)", helps[what].partition("[default: ")[2]))
+        everyone = re.search(r"default: ([\d.]+)", helps[what])
+        for role, drawn in SAMPLING.items():
+            assert float(told_of.get(role) or everyone[1]) == getattr(drawn, what), (role, what)
+
+
+def test_every_option_of_the_help_stands_under_a_heading():
+    from server.cli.generate import command
+
+    listed = {name for names in command.sections.values() for name in names}
+    assert listed == {param.name for param in command.params if isinstance(param, click.Option)}
+
+
+def test_a_second_run_with_nothing_left_opens_no_model(work, capsys):
+    script = work.folder / "script.yaml"
+    script.write_text("default: {text: Fine.}\n")
+    assert run(work.arguments(model=f"scripted:{script}")) == 0
+    script.unlink()
+    made = rows(work.out)
+    assert run(work.arguments(model=f"scripted:{script}")) == 0
+    assert rows(work.out) == made
+    capsys.readouterr()
+    assert run(work.arguments("--seed", "5", model=f"scripted:{script}")) == 2, "another run needs its model"
+    work.prompts(11)
+    assert run(work.arguments(model=f"scripted:{script}")) == 2
+    assert "script.yaml" in told(capsys)
+
+
+def test_harmless_prompts_that_run_out_are_told(work, capsys):
+    (work.folder / "benign.txt").write_text("Tell me about the river in spring.\n")
+    assert run(work.arguments("--benign", str(work.folder / "benign.txt"), "--benign-share", "0.5")) == 0
+    assert "benign prompts ran out: 9% instead of 50%" in capsys.readouterr().out
 
 
 # -- processes: signals, kills, a full disk
@@ -320,7 +389,7 @@ def test_a_stopped_run_ends_cleanly_and_says_how_to_go_on(work, sign):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert "stopped: " in errors
+    assert errors.index("stopping ...") < errors.index("stopped: ")
     assert "Run the same command to go on" in errors
     kept = len(rows(work.out))
     assert f"{kept} rows are kept" in errors

@@ -104,7 +104,28 @@ def test_an_unknown_command_is_answered_with_the_right_one() -> None:
 def test_a_wrong_option_is_a_usage_error() -> None:
     done = wardlaw("rules", "check", "--no-such-option")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--no-such-option" in done.stderr
+    assert done.stderr == "error: no option `--no-such-option`\n  hint: see `wardlaw rules check --help`\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "hint"),
+    [
+        (["generate", "p.txt", "--round", "1"], "no option `--round`", "did you mean `--rounds`?"),
+        (["generate", "p.txt", "--rounds", "0"], "0 is not in the range 1<=x<=1000", "`wardlaw generate --help`"),
+        (["generate"], "missing argument `PROMPTS...`", "`wardlaw generate --help`"),
+        (["rows", "/no/such"], "invalid value for `FOLDER`", "`wardlaw rows --help`"),
+        (["rulse"], "no command `rulse`", "did you mean `rules`?"),
+    ],
+)
+def test_wrong_usage_is_told_like_every_other_error(
+    args: list[str], said: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(args) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: ")
+    assert said in first
+    assert second.startswith("  hint: ")
+    assert hint in second
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

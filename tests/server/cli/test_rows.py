@@ -110,7 +110,38 @@ def test_reasons_are_counted_and_what_was_put_aside_is_listed(folder):
 def test_no_such_row_is_said_with_the_reasons_there_are(folder):
     code, output = shown(folder, "--reason", "evasiv")
     assert code == 1
-    assert "evasive, cut_off" in output
+    assert "`evasive`, `cut_off`" in output
+
+
+def test_counts_can_be_had_as_json_and_of_one_status(folder):
+    assert json.loads(shown(folder, "--reasons", "--json")[1]) == {
+        "accepted": 2,
+        "rejected": 3,
+        "reasons": {"evasive": 2, "cut_off": 1},
+        "put_aside": 1,
+    }
+    assert json.loads(shown(folder, "--reasons", "--json", "--status", "accepted")[1]) == {"accepted": 2}
+    assert shown(folder, "--reasons", "--status", "accepted")[1] == "accepted 2\n"
+    assert shown(folder, "--reasons", "--status", "rejected")[1].split() == "rejected 3 evasive 2 cut_off 1".split()
+
+
+def test_a_rule_that_no_row_knows_is_answered_with_those_there_are(folder):
+    code, output = shown(folder, "--rule", "nope")
+    assert code == 1
+    assert "`arson`" in output
+    assert "`theft`" in output
+    assert "did you mean `theft`?" in shown(folder, "--rule", "thefd")[1]
+
+
+def test_a_score_says_that_it_is_the_gates_and_none_is_shown_where_no_detector_scored(folder, tmp_path):
+    assert "revision, gate 0.10" in shown(folder, "--id", "0002")[1]
+    other = tmp_path / "other"
+    other.mkdir()
+    with closing(RowStore(other)) as store:
+        store.keep_row(1, make_row(1, "arson").model_copy(update={"score_answer": 0.0}))
+    output = shown(other)[1]
+    assert "first answer\n" in output
+    assert "0.00" not in output
 
 
 def test_a_folder_without_rows_is_said(tmp_path):
