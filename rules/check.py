@@ -13,7 +13,7 @@ from typing import Literal
 
 from rules.errors import Location
 from rules.load import Loaded
-from rules.schema import Constitution, Example, Rule, Text
+from rules.schema import Example, Rule, Text
 from rules.words import listed, quoted
 
 ENOUGH = 3
@@ -30,13 +30,17 @@ class Company:
     rules: int
     speaking: Mapping[tuple[str, str], int]
     """(field, language) -> how many rules have the field in that language itself."""
+    cuts: Mapping[str, tuple[tuple[tuple[str | int, ...], str], ...]]
+    """Rule -> its texts that a comment cuts off: keys, and the first word of the comment."""
 
     @classmethod
-    def of(cls, constitution: Constitution) -> Company:
+    def of(cls, loaded: Loaded) -> Company:
         """Count once, for all lints of all rules."""
+        constitution = loaded.constitution
         texts = [(name, getattr(rule, name)) for rule in constitution for name in _SPOKEN]
         found = ((name, tag) for name, text in texts for tag in _LANGUAGES if text is not None and text.speaks(tag))
-        return cls(len(constitution), Counter(found))
+        cuts = {rule.id: tuple(loaded.cuts(rule.id)) for rule in constitution}
+        return cls(len(constitution), Counter(found), cuts)
 
 
 _SPOKEN = ("title", "rule", "why", "critique", "revision", "reply")
@@ -88,7 +92,7 @@ def lint(severity: Literal["error", "warning"]) -> Callable[[Finder], Finder]:
 
 def check(loaded: Loaded) -> tuple[Issue, ...]:
     """All weaknesses of a constitution, in the order of its rules."""
-    company = Company.of(loaded.constitution)
+    company = Company.of(loaded)
     issues = [
         Issue(each.code, each.severity, rule.id, loaded.locate(rule.id, *keys), f"rule `{rule.id}` {what}", hint)
         for rule in loaded.constitution
@@ -106,6 +110,20 @@ def no_examples(rule: Rule, _: Company) -> Iterator[Found]:
         yield ("examples",), "has no `examples`, so its meaning cannot be learnt", hint
 
 
+_SIDES = {
+    "breaks": ("example that breaks it", "examples that break it"),
+    "keeps": ("near miss that keeps it", "near misses that keep it"),
+}
+
+
+@lint("warning")
+def loop_only(rule: Rule, _: Company) -> Iterator[Found]:
+    """The rule has neither examples that break it nor `detect`, so the gate never looks for it."""
+    if rule.detect is None and "detect" not in rule.model_fields_set:
+        hint = "write what breaks it under `examples: breaks`, or say `detect: null` if that is meant"
+        yield (), "has neither `examples` that break it nor `detect`: only the loop uses it", hint
+
+
 @lint("warning")
 def few_examples(rule: Rule, _: Company) -> Iterator[Found]:
     """There are examples, but fewer than three of a side."""
@@ -113,8 +131,9 @@ def few_examples(rule: Rule, _: Company) -> Iterator[Found]:
     if any(sides.values()):
         for side, examples in sides.items():
             if len(examples) < ENOUGH:
-                kind = "examples that break it" if side == "breaks" else "near misses that keep it"
-                yield ("examples", side), f"has {len(examples)} {kind}", f"write {ENOUGH} or more under `{side}`"
+                one, many = _SIDES[side]
+                count = f"1 {one}" if len(examples) == 1 else f"{len(examples) or 'no'} {many}"
+                yield ("examples", side), f"has {count}", f"write {ENOUGH} or more under `{side}`"
 
 
 @lint("warning")
@@ -176,7 +195,7 @@ def bare_refusal(rule: Rule, _: Company) -> Iterator[Found]:
 
 @lint("warning")
 def missing_language(rule: Rule, company: Company) -> Iterator[Found]:
-    """A text lacks a language that most rules of the constitution have it in."""
+    """A text that is written by language lacks `en` or `zh`, and more than half of the rules have it in that one."""
     for name in _SPOKEN:
         text: Text | None = getattr(rule, name)
         if text is None or "und" in text.root:  # a plain string serves every language
@@ -200,6 +219,27 @@ def literal_hits_near_miss(rule: Rule, _: Company) -> Iterator[Found]:
                 what = f"has the literal {quoted(pattern.literal)}, which its own near miss holds:"
                 hint = "write a narrower pattern, or leave the case to `meaning`"
                 yield ("detect", "patterns", index), f"{what} {quoted(example.text)}", hint
+
+
+@lint("warning")
+def quoted_pattern(rule: Rule, _: Company) -> Iterator[Found]:
+    """A pattern stands in typographic quotes, which YAML takes for a part of it."""
+    for index, pattern in enumerate(rule.detect.patterns if rule.detect else ()):
+        text = pattern.literal or pattern.regex or ""
+        if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+            key = "literal" if pattern.literal else "regex"
+            what = f"has a pattern in typographic quotes, and looks for these too: {quoted(text)}"
+            yield ("detect", "patterns", index, key), what, "write plain single quotes `'` in their place"
+
+
+_QUOTES = "“”„‟‘’‚‛«»‹›「」『』＂＇"  # the very characters that are mistaken
+
+
+@lint("warning")
+def cut_text(rule: Rule, company: Company) -> Iterator[Found]:
+    """An unquoted text ends where YAML sees a comment that may belong to it, as in `order #1234`."""
+    for keys, word in company.cuts[rule.id]:
+        yield keys, f"has a text that ends before {quoted(word)}", "quote the line if the rest belongs to it"
 
 
 @lint("error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,15 @@ class Pattern(Closed):
 
     watches: tuple[Part, ...] | None = None
     """The parts to look in; those of the rule where this is left out."""
+
+    @field_validator("literal", "regex")
+    @classmethod
+    def _no_control_characters(cls, text: str | None) -> str | None:
+        found = re.search("[\x00-\x1f\x7f-\x9f]", text or "")
+        if found:
+            hint = "use single quotes: in double quotes YAML makes another character of `\\b`"
+            raise refusal([((), f"a pattern holds the control character U+{ord(found[0]):04X}", hint)])
+        return text
 
     @field_validator("regex")
     @classmethod

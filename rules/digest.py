@@ -42,6 +42,8 @@ def _content(rule: Rule) -> dict[str, Any]:
     content = rule.model_dump(mode="json", exclude=_CHANGES_NOTHING, exclude_defaults=True)
     if content.pop("watches", None) and set(rule.watches) != _USUALLY_WATCHED:
         content["watches"] = sorted(rule.watches)  # a set in all but name
+    if content.get("detect", ...) is None:
+        del content["detect"]  # the default, whether it was written or not
     return content
 
 

@@ -11,46 +11,18 @@ from pydantic import BaseModel, ValidationError
 
 from rules.docstrings import field_docstrings
 from rules.errors import RuleError
+from rules.hints import EXAMPLE_HINT, key_hint, list_hint, map_hint, tag_hint
+from rules.keys import KEYS
+from rules.languages import LANGUAGES
 from rules.places import Node
-from rules.rule_file import RuleFile
-from rules.schema import (
-    Critique,
-    Defaults,
-    Demonstration,
-    Detect,
-    Example,
-    ExampleSet,
-    Judge,
-    Meaning,
-    Pattern,
-    Rule,
-    Text,
-    Turn,
-)
+from rules.schema import Example, Rule, Text
+from rules.slips import slip_in_key, slip_in_text
 from rules.words import did_you_mean, listed, nearest, quoted
-
-_SHORT_FORMS: dict[type[BaseModel], tuple[str, ...]] = {Example: ("prompt", "response")}
-"""Keys that a model takes beyond its fields."""
-
-_HOMES: dict[str, tuple[type[BaseModel], str]] = {
-    **dict.fromkeys(Detect.model_fields, (Detect, "detect")),
-    **dict.fromkeys(ExampleSet.model_fields, (ExampleSet, "examples")),
-    "threshold": (Meaning, "detect: meaning"),
-    "literal": (Detect, "detect: patterns"),
-    "regex": (Detect, "detect: patterns"),
-}
-"""Keys that people put a level too high, and where they belong."""
 
 MAX_FAULTS = 200
 """Faults named of one rule: nobody reads more, and each looks for what was probably meant."""
 
 _HAZARD_HINT = "write `system:code`, as `llama-guard-3:S9`"
-_KEYS = {
-    name
-    for model in (Rule, Detect, Pattern, Meaning, Judge, ExampleSet, Example, Turn, Demonstration, Critique, Defaults)
-    for name in model.model_fields
-}
-_EXAMPLE_HINT = "an example is text, or `prompt` with or without `response`, or `messages`"
 _TEXT_HINT = "write one string, or `{en: ..., zh: ...}`"
 
 
@@ -117,9 +89,14 @@ def _causes(found: list[Any]) -> list[Any]:
     for details in found:
         if details["type"] == "extra_forbidden":
             unknown.setdefault(details["loc"][:-1], []).append(details["loc"][-1])
+        elif details["loc"][-1:] == ("[key]",):  # a key that was taken for a language: it is indented too deep
+            unknown.setdefault(details["loc"][:-3], []).append(details["loc"][-2])
     kept = []
+    slips = [loc for loc in (_key_path(details) for details in found) if loc and slip_in_key(str(loc[-1]))]
     for details in found:
         loc, kind = details["loc"], details["type"]
+        if not _key_path(details) and any(loc[: len(slip)] == slip for slip in slips):
+            continue  # the key took in its value
         if kind == "missing" and any(nearest(key, [loc[-1]]) for key in unknown.get(loc[:-1], ())):
             continue  # it is there, misspelled
         if kind == "missing" and loc[-1] == "messages" and unknown.get(loc[:-1]):
@@ -128,6 +105,14 @@ def _causes(found: list[Any]) -> list[Any]:
             continue  # pydantic counts only the items that were right
         kept.append(details)
     return kept
+
+
+def _key_path(details: Any) -> tuple[Any, ...]:
+    """The way to a key that is at fault itself; empty where a value is."""
+    loc: tuple[Any, ...] = details["loc"]
+    if loc[-1:] == ("[key]",):
+        return loc[:-1]
+    return loc if details["type"] == "extra_forbidden" else ()
 
 
 def _under(other: Any, loc: tuple[Any, ...]) -> bool:
@@ -142,14 +127,19 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
     owner = resolve(node, path[:-1])
     target = resolve(node, path)
     where = owner.keys.get(path[-1], target.where) if is_key or kind == "extra_forbidden" else target.where
+    slip = slip_in_key(str(path[-1])) if is_key or kind == "extra_forbidden" else None
+    if slip:
+        yield RuleError(where, f"unknown key {quoted(path[-1])} in {of}", slip)
+        return
     if kind == "refused":
         for keys, what, hint in details["ctx"]["faults"]:
             spot = resolve(target, keys)
+            hint = tag_hint(str(path[-1]), owner, hint) if is_key else hint
             yield RuleError(where if is_key else spot.where, f"{of}: {_one_line(what)}", hint)
         return
     name = _name(path)
     if kind == "extra_forbidden":
-        yield RuleError(where, f"unknown key {quoted(path[-1])} in {of}", _key_hint(path[-1], inner, owner))
+        yield RuleError(where, f"unknown key {quoted(path[-1])} in {of}", key_hint(path[-1], inner, owner))
     elif kind == "missing":
         yield _missing(path[-1], inner, owner, of)
     elif name == "threshold":
@@ -163,29 +153,20 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
         if name == "watches" or path[-2:-1] == ("on",):
             name = "part" if is_key or name == "watches" else "action"
         what = f"unknown {name} {_shown(value)} in {of}"
-        yield RuleError(where, what, did_you_mean(str(value), known, f"choose one of {listed(known)}"))
+        otherwise = slip_in_text(str(value)) or f"choose one of {listed(known)}"
+        yield RuleError(where, what, did_you_mean(str(value), known, otherwise))
     else:
-        what, hint = _wrong_value(details, path, inner)
-        yield RuleError(where, f"{what} in {of}", hint)
+        required = _required(model_at(model, path[:-1]), path[-1:])
+        what, hint = _wrong_value(details, path, inner, required)
+        yield RuleError(where, what if name in _NAMING and what.startswith("the ") else f"{what} in {of}", hint)
 
 
 def _missing(key: str, inner: type[BaseModel], owner: Node, of: str) -> RuleError:
     if inner is Example:
-        return RuleError(owner.where, f"an example says nothing in {of}", _EXAMPLE_HINT)
+        return RuleError(owner.where, f"an example says nothing in {of}", EXAMPLE_HINT)
     said = field_docstrings(inner).get(key, "")
     what = f"{of} has no `{key}`" if inner is Rule or of.startswith("the file") else f"`{key}` is missing in {of}"
     return RuleError(owner.where, what, f"add `{key}:`, {said[:1].lower() + said[1:]}".rstrip(". "))
-
-
-def _key_hint(key: str, inner: type[BaseModel], owner: Node) -> str:
-    known = [*inner.model_fields, *_SHORT_FORMS.get(inner, ()), *(["disabled"] if inner is Rule else [])]
-    if inner is Example and key in known:
-        return "an example has either `prompt`, with or without `response`, or `messages`"
-    near = nearest(key, [name for name in known if name not in owner.fields] or known)
-    home = _HOMES.get(key)
-    if near is None and home is not None and home[0] is not inner:
-        return f"`{key}` belongs under `{home[1]}:`"
-    return f"did you mean `{near}`?" if near else f"known are {listed(known)}"
 
 
 def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
@@ -197,28 +178,29 @@ def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
     return is_list is bool(loc[at + 1] == "str")
 
 
-def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong with a value, and the hint, by kind of fault."""
+def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel], required: str) -> tuple[str, str]:
+    """What is wrong with a value, and the hint, by kind of fault; `required` says what a value has to say."""
     kind, value, name = details["type"], details["input"], _name(path)
     empty = value is None or (isinstance(value, str) and not value.strip())
     if path[:1] in (("examples",), ("tests",)) and len(path) > 2:
         if empty or kind == "too_short":
             return "an empty example", "write the text, or delete the line"
         if inner is Example and kind == "model_type":
-            return f"an example cannot be {_shown(value)}", _EXAMPLE_HINT
+            return f"an example cannot be {_shown(value)}", EXAMPLE_HINT
     if empty or kind == "too_short":
-        return f"`{name}` is empty", "write it out, or delete the key"
-    if name in ("id", "constitution") and kind.startswith("string_") and isinstance(value, str):
-        slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
-        what = f"the {'id' if name == 'id' else 'name'} {quoted(value)}"
-        if slug == value:
-            return f"{what} is shorter than 2 or longer than 80 characters", "name the bad thing in a few words"
-        hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else "as `weapon-building-help`"
-        return f"{what} is not lower case words joined by hyphens", hint
+        if required:
+            return f"`{name}` is empty", f"it must be there: {required}"
+        tag = path[-1] if path and path[-1] in LANGUAGES and path[-1] not in KEYS else None
+        return f"`{name}` is empty", f"write it out, or delete {f'`{tag}:`' if tag else 'the key'}"
+    if name in _NAMING and kind.startswith("string_") and isinstance(value, str):
+        return _wrong_id(name, value)
     if kind == "string_pattern_mismatch":
         return f"{quoted(value)} is no hazard code", _HAZARD_HINT
     for kinds, wanted, usual in _WANTED:
         if kind in kinds:
+            slip = slip_in_text(value) if isinstance(value, str) else None
+            if slip:
+                return f"`{name}` must be {wanted}, not {_shown(value)}", slip
             advice = _TEXT_HINT if inner is Text else usual(name) if callable(usual) else usual
             wanted = "text, or a map from language to text" if inner is Text else wanted
             item = "an item of " if path and isinstance(path[-1], int) else ""
@@ -226,18 +208,28 @@ def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel]) ->
     return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", "see docs/rules.md"
 
 
-def _list_hint(name: str) -> str:
-    return f"begin each item with `- ` on a line of its own under `{name}:`"
+_NAMING = {"id": ("the id", "weapon-building-help"), "constitution": ("the name of the file's set,", "household")}
+"""Keys whose value is a name, what that is called, and one to go by."""
 
 
-def _map_hint(name: str) -> str:
-    of = {
-        "detect": "patterns: [...]",
-        "examples": "breaks: [...], keeps: [...]",
-        "tests": "breaks: [...], keeps: [...]",
-    }
-    of |= {"on": "prompt: revise, response: block", "critique": "quotes, problem and verdict"}
-    return f"under `{name}:` go keys, as {of[name]}" if name in of else "write it as `key: value`"
+def _wrong_id(key: str, value: str) -> tuple[str, str]:
+    called, usual = _NAMING[key]
+    slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
+    what = f"{called} {quoted(value)}{',' if called.endswith(',') else ''}"
+    if slug == value:
+        hint = f"write 2 to 80 characters, as `{usual}`"
+        return f"{what} is too {'short' if len(value) < 2 else 'long'}", hint
+    hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else f"as `{usual}`"
+    return f"{what} is not lower case words joined by hyphens", hint
+
+
+def _required(model: type[BaseModel], key: tuple[Any, ...]) -> str:
+    """What a key without which the model cannot do has to say; empty for any other."""
+    info = model.model_fields.get(key[0]) if key and isinstance(key[0], str) else None
+    if info is None or not info.is_required():
+        return ""
+    said = field_docstrings(model).get(str(key[0]), "")
+    return said[:1].lower() + said[1:].rstrip(". ")
 
 
 _WANTED: tuple[tuple[tuple[str, ...], str, str | Callable[[str], str]], ...] = (
@@ -246,14 +238,14 @@ _WANTED: tuple[tuple[tuple[str, ...], str, str | Callable[[str], str]], ...] = (
         "text",
         "quote text that begins with `[` or `{`, and `true`, `null`",
     ),
-    (("list_type", "tuple_type"), "a list", _list_hint),
-    (("model_type", "dict_type", "mapping_type", "model_attributes_type"), "a map", _map_hint),
+    (("list_type", "tuple_type"), "a list", list_hint),
+    (("model_type", "dict_type", "mapping_type", "model_attributes_type"), "a map", map_hint),
 )
 
 
 def _name(path: Sequence[str | int]) -> str:
     """The last key of a path that a person wrote: no index, no branch of a union, no language tag."""
-    names = [key for key in path if isinstance(key, str) and (key in _KEYS or key in RuleFile.model_fields)]
+    names = [key for key in path if isinstance(key, str) and (key in KEYS)]
     return names[-1] if names else "rules"
 
 

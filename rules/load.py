@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from rules.files import Source, find, find_extended, read
 from rules.places import Node, compose
 from rules.rule_file import RuleFile
 from rules.schema import Constitution, Defaults, Rule
+from rules.slips import slip_in_text
 from rules.words import nearest, quoted
 
+_WORDS = ("id", "severity", "watches", "on", "mode", "on_error", "hazards", "when", "threshold", "verdict", "role")
+"""Keys of what is one word: after it, a comment cuts nothing off."""
 _REQUIRED = tuple(name for name, info in Rule.model_fields.items() if info.is_required())
 
 
@@ -36,6 +39,20 @@ class Loaded:
             KeyError: there is no such rule.
         """
         return resolve(self._nodes[rule_id], keys).where
+
+    def cuts(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Unquoted texts of a rule that a comment cuts off which looks like a part of them: keys, and its first word.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        waiting: list[tuple[tuple[str | int, ...], Node]] = [((), self._nodes[rule_id])]
+        while waiting:
+            keys, node = waiting.pop()
+            if node.cut:
+                yield keys, node.cut
+            inside: list[tuple[str | int, Node]] = [*node.fields.items(), *enumerate(node.items)]
+            waiting += [((*keys, key), each) for key, each in reversed(inside) if key not in _WORDS]
 
 
 def load(*sources: str | os.PathLike[str]) -> Loaded:
@@ -93,7 +110,8 @@ class _Loading:
             return
         if not isinstance(node.data, dict):
             what = f"a rule file is a map of keys, not {'a list' if isinstance(node.data, list) else 'text'}"
-            self.faults.append(RuleError(node.where, what, "begin with `constitution: NAME`, then `rules:`"))
+            slip = slip_in_text(node.data) if isinstance(node.data, str) else None
+            self.faults.append(RuleError(node.where, what, slip or "begin with `constitution: NAME`, then `rules:`"))
             self.unread = True
             return
         head = self._read_head(node)
@@ -125,7 +143,8 @@ class _Loading:
     def _rule(self, node: Node, defaults: Node | None, seen: dict[str, Node]) -> None:
         """Take in one item of `rules`."""
         if not isinstance(node.data, dict):
-            self.faults.append(RuleError(node.where, "a rule is a map of keys", "begin it with `- id: NAME`"))
+            slip = slip_in_text(node.data) if isinstance(node.data, str) else None
+            self.faults.append(RuleError(node.where, "a rule is a map of keys", slip or "begin it with `- id: NAME`"))
             return
         disabled = self._disabled(node)
         node = _without(node, "disabled")

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from rules.errors import Location, RuleError
+from rules.syntax import syntax_error
 from rules.words import quoted
 
 MAX_ALIASES = 100
@@ -24,6 +25,8 @@ MAX_VALUES = 100_000
 _PLAIN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CUT = re.compile(r"[ \t]+(#[^\s#=-]\S*)")
+"""A comment that begins as no comment does: people put a space after the `#`, or draw a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -44,6 +47,8 @@ class Node:
     """Where the keys of a map stand."""
     values: int = 1
     """How many values this is, aliases followed."""
+    cut: str = ""
+    """What follows an unquoted text as a comment and looks like a part of it, as `#1234`."""
 
     @property
     def where(self) -> Location:
@@ -74,7 +79,7 @@ def compose(text: str, path: str) -> tuple[Node | None, list[RuleError]]:
         what = f"not YAML: the control character U+{ord(bad[0]):04X} cannot stand here"
         hint = 'delete it, or write it as an escape in double quotes, as "\\x1B"'
         return None, [RuleError(place_of(text, bad.start(), path), what, hint)]
-    builder = _Builder(path)
+    builder = _Builder(path, text)
     try:
         # the C parser is about ten times faster; wheels of pyyaml without it exist
         for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -82,7 +87,7 @@ def compose(text: str, path: str) -> tuple[Node | None, list[RuleError]]:
     except RuleError as fatal:
         return None, [*builder.faults, fatal]
     except yaml.MarkedYAMLError as error:
-        return None, [*builder.faults, _syntax_error(error, text, path)]
+        return None, [*builder.faults, syntax_error(error, text, path, builder.last)]
     except (ValueError, OverflowError):  # the pure parser hands escapes to chr() without a look
         what, hint = "not YAML: an escape that stands for no character", "write the character itself"
         return None, [*builder.faults, RuleError(Location(path), what, hint)]
@@ -104,8 +109,11 @@ def place_of(text: str, offset: int, path: str) -> Location:
 class _Builder:
     """Takes the parser's events one by one; a stack in place of recursion."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
+        self.text = text
+        self.last: Any = None
+        """The event that was taken last: a fault may have begun with it."""
         self.root: Node | None = None
         self.faults: list[RuleError] = []
         self._anchors: dict[str, Node] = {}
@@ -115,6 +123,7 @@ class _Builder:
         self._aliases = 0
 
     def take(self, event: Any) -> None:
+        self.last = event
         if isinstance(event, yaml.ScalarEvent):
             self._put(self._scalar(event))
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
@@ -147,7 +156,11 @@ class _Builder:
             self._stop(event, "not YAML: an escape for half a character", "write the character itself")
         if event.implicit[0]:  # written without quotes
             value = None if value in _NULLS else _PLAIN.get(value, value)
-        return self._node(event, value)
+        node = self._node(event, value)
+        if event.implicit[0]:
+            cut = _CUT.match(self.text, event.end_mark.index)
+            node.cut = cut[1] if cut else ""
+        return node
 
     def _start(self, event: Any) -> None:
         if len(self._open) == MAX_DEPTH:
@@ -164,7 +177,7 @@ class _Builder:
         name = quoted(f"*{event.anchor}")
         node = self._anchors.get(event.anchor)
         if node is None:
-            self._stop(event, f"the alias {name} has no anchor", "quote text that begins with `*`")
+            self._stop(event, f"the alias {name} has no anchor", "put the whole text in single quotes")
         elif any(node is parent for parent in self._open):
             self._stop(event, f"the alias {name} stands inside its own anchor", "write it out")
         else:
@@ -218,45 +231,3 @@ class _Builder:
         mark = event.start_mark
         where = Location(self.path, mark.line + 1, mark.column + 1)
         raise RuleError(where, what, hint)
-
-
-_STEP = ("this does not fit what stands before it", "indent what belongs together alike; quote text that holds quotes")
-_IN_OTHER_WORDS = (
-    ("mapping values are not allowed", "a second `: ` on this line", "quote the text, or put it under `>-`"),
-    ("sequence entries are not allowed", "a list begins on the line of its key", "put each `- ` on a line of its own"),
-    ("tab character", "a tab in the indent", "indent with spaces"),
-    (
-        "cannot start any token",
-        "text cannot begin with this character",
-        "quote it",
-    ),
-    ("expected ',' or", "this bracket is not closed, or lacks a comma", "quote text that holds `,`, `[` or `{`"),
-    ("could not find expected ':'", "this key lacks its `: `", "indent the lines of a text deeper than its key"),
-    ("unexpected end of stream", "this quote is not closed", "inside single quotes, write a quote twice"),
-    ("escape", "an escape that YAML does not know", "use single quotes for text with backslashes"),
-    ("alphabetic or numeric", "text cannot begin with this character", "quote text that begins with `*` or `&`"),
-    ("node content", "a value is missing, or a bracket is not closed", "quote text that holds `,`, `[` or `{`"),
-    ("expected key", *_STEP),
-    ("expected <block end>", *_STEP),
-    ("'-' indicator", *_STEP),
-    ("<document start>", *_STEP),
-)
-"""What the parser says, what that means, and what to do."""
-
-_AT_THE_OPENING = ("expected ',' or", "could not find expected ':'", "unexpected end of stream")
-"""Faults that the parser sees only at the end of what began them: the beginning is where a person has to look."""
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, path: str) -> RuleError:
-    problem = error.problem or str(error)
-    opening = any(theirs in problem for theirs in _AT_THE_OPENING)
-    marks = (error.context_mark, error.problem_mark) if opening else (error.problem_mark, error.context_mark)
-    mark = marks[0] or marks[1]
-    where = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path)
-    line = text.split("\n")[mark.line : mark.line + 1] if mark else []
-    if mark and line and line[0][mark.column : mark.column + 1] == "\t":
-        problem = "tab character"  # the C parser does not say which character it cannot begin with
-    for theirs, ours, hint in _IN_OTHER_WORDS:
-        if theirs in problem:
-            return RuleError(where, f"not YAML: {ours}", hint)
-    return RuleError(where, f"not YAML: {problem}", "see that quotes and brackets are closed and lines are in step")

@@ -19,7 +19,8 @@ class RuleFile(Closed):
     """A short name for people; the name of the set where it is left out."""
 
     extends: tuple[NonEmpty, ...] = ()
-    """Packs by name, and files by path from this file, as `./company.yaml`. Later ones win, rule by rule."""
+    """Packs by name, and files by path from this file, as `./company.yaml`: a list, or one name, as `extends: base`.
+    Later ones win, rule by rule."""
 
     defaults: Defaults = Defaults()
     """What holds for the rules that this file is the first to define, where they do not say."""

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rules.actions import REWRITABLE, REWRITES, Action, Part, Severity
 from rules.base import Closed, Fault, NonEmpty, RuleId, refusal
@@ -87,7 +95,8 @@ class Rule(Closed):
     """Harmless neighbours, in words: they teach the judge and make near misses."""
 
     detect: Detect | None = None
-    """How the gate sees a break. Left out: only the loop uses the rule."""
+    """How the gate sees a break. Left out: by the examples under `breaks`, if there are any. `null`: the gate does not
+    look, only the loop uses the rule."""
 
     on: Mapping[Part, Action] = {}
     """The action for a finding, a part; a part left out is blocked."""
@@ -116,14 +125,31 @@ class Rule(Closed):
     on_error: Literal["block", "allow"] = "block"
     """What a detector that cannot answer leads to."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _examples_are_looked_for(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "detect" in value:
+            return value
+        examples = value.get("examples")
+        breaks = examples.get("breaks") if isinstance(examples, Mapping) else getattr(examples, "breaks", None)
+        return {**value, "detect": {}} if breaks else value
+
+    @model_serializer(mode="wrap")
+    def _keep_a_null(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        # without the defaults, a rule that the gate must not look for would come back as one that it looks for
+        return content if self.detect is not None or not self.examples.breaks else {**content, "detect": None}
+
     @field_validator("why")
     @classmethod
     def _why_says_something(cls, why: Text) -> Text:
         faults: list[Fault] = []
         for language, text in why.root.items():
-            if len(text) < (8 if re.search(r"[\u3040-\u9fff]", text) else 20):
+            least = 8 if re.search(r"[\u3040-\u9fff]", text) else 20
+            if len(text) < least:
                 at = () if language == "und" else (language,)
-                faults.append((at, f"`why` is too short to explain anything: `{text}`", "say whom it hurts, and how"))
+                hint = f"say whom it hurts, and how, in {least} characters or more"
+                faults.append((at, f"`why` is too short to explain anything: `{text}`", hint))
         if faults:
             raise refusal(faults)
         return why

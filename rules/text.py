@@ -11,16 +11,33 @@ from rules.base import NonEmpty, refusal
 from rules.languages import LANGUAGES
 
 
+def is_language(tag: str) -> bool:
+    """Whether this is a language tag that a text may carry."""
+    return _TAG.fullmatch(tag) is not None and tag.partition("-")[0] in LANGUAGES
+
+
 def _known_language(tag: str) -> str:
-    if not _TAG.fullmatch(tag) or tag.partition("-")[0] not in LANGUAGES:
-        hint = f"write {_MEANT[tag.casefold()]}" if tag.casefold() in _MEANT else "write it as `en`, `zh` or `zh-TW`"
-        raise refusal([((), f"unknown language tag `{tag}`", hint)])
+    if not is_language(tag):
+        raise refusal([((), f"unknown language tag `{tag}`", _tag_hint(tag))])
     return tag
 
 
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _MEANT = {"cn": "`zh`", "chinese": "`zh`", "english": "`en`", "jp": "`ja`", "kr": "`ko`", "ua": "`uk`", "cz": "`cs`"}
 """Countries and names that people write for languages."""
+
+
+def _tag_hint(tag: str) -> str:
+    base, _, region = tag.replace("_", "-").partition("-")
+    base, region = base.lower(), region.upper()
+    if tag.casefold() in _MEANT:
+        return f"write {_MEANT[tag.casefold()]}"
+    if base not in LANGUAGES:
+        return "write it as `en`, `zh` or `zh-TW`"
+    return f"write `{base}`" + (
+        f", or `{base}-{region}` for that region alone" if _TAG.fullmatch(f"{base}-{region}") else ""
+    )
+
 
 Language = Annotated[str, AfterValidator(_known_language)]
 

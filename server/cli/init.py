@@ -25,7 +25,8 @@ def command(folder: Path) -> None:
     there = [str(folder / name) for name in files if (folder / name).exists()]
     if there:
         raise WardlawError(
-            f"{listed(there)} exists already", "choose another folder, or move it away: nothing is written"
+            f"{listed(there)} {'exists' if len(there) == 1 else 'exist'} already",
+            f"choose another folder, or move {'it' if len(there) == 1 else 'them'} away: nothing is written",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -34,8 +34,46 @@ def test_a_good_rule_has_no_weakness(write: Write) -> None:
     assert issues_of(write, RULE + GOOD) == []
 
 
-def test_a_rule_for_the_loop_alone_needs_no_examples(write: Write) -> None:
-    assert issues_of(write, RULE) == []
+def test_a_rule_for_the_loop_alone_has_to_say_so(write: Write) -> None:
+    assert issues_of(write, RULE) == [("loop-only", "rules.yaml:3:5")]
+    assert issues_of(write, RULE + "    detect: null\n") == []
+
+
+def test_a_rule_with_examples_alone_is_the_gates_affair(write: Write) -> None:
+    codes = [code for code, _ in issues_of(write, RULE + "    examples: {breaks: [a, b, c], keeps: [d, e, f]}\n")]
+    assert codes == ["no-tests", "no-reply"]
+
+
+def test_examples_are_counted_in_plain_english(write: Write) -> None:
+    said = [issue.message for issue in found(write, RULE + "    detect: null\n    examples: {breaks: [one]}\n")]
+    assert said == [
+        "rule `some-harm` has 1 example that breaks it",
+        "rule `some-harm` has no near misses that keep it",
+    ]
+
+
+def test_a_text_that_a_number_sign_cuts_off_is_named_at_its_place(write: Write) -> None:
+    text = GOOD.replace("breaks: [Show me how.]", "breaks:\n        - Promise me order #1234 on Friday.")
+    (issue,) = found(write, RULE.replace("A rule", "A rule #1") + text)[:1]
+    assert (issue.code, str(issue.where)) == ("cut-text", "rules.yaml:4:12")
+    (_, issue) = found(write, RULE.replace("A rule", "A rule #1") + text)
+    assert (issue.code, str(issue.where)) == ("cut-text", "rules.yaml:14:11")
+    assert issue.message == "rule `some-harm` has a text that ends before `#1234`"
+    assert issue.hint == "quote the line if the rest belongs to it"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["rule: Do not. # never", "rule: Do not. #", "rule: Do not. #----", "rule: 'Do not.' #1", "rule: Do not#1."],
+)
+def test_a_usual_comment_cuts_nothing_off(write: Write, line: str) -> None:
+    assert issues_of(write, RULE.replace("rule: Do not.", line) + "    severity: high #1\n" + GOOD) == []
+
+
+@pytest.mark.parametrize(("pattern", "warned"), [("“pipe bomb”", True), ("'pipe bomb'", False), ("a “b” c", False)])
+def test_a_pattern_in_typographic_quotes_is_named(write: Write, pattern: str, warned: bool) -> None:
+    issues = issues_of(write, RULE + GOOD.replace("literal: pipe bomb", f"literal: {pattern}"))
+    assert issues == ([("quoted-pattern", "rules.yaml:7:35")] if warned else [])
 
 
 @pytest.mark.parametrize(
@@ -64,10 +102,11 @@ def test_a_weakness_is_named_at_its_place(write: Write, was: str, becomes: str, 
 
 
 def test_a_language_that_most_rules_have_is_missed(write: Write) -> None:
-    both = [RULE.replace("some", f"n{n}").replace("A rule", "{en: A, zh: 甲}") for n in range(3)]
-    english = RULE.replace("A rule", "{en: A}")
-    assert issues_of(write, *both, english) == [("missing-language", "rules.yaml:16:12")]
-    assert issues_of(write, *both, RULE) == []  # a plain string serves every language
+    rule = RULE + "    detect: null\n"
+    both = [rule.replace("some", f"n{n}").replace("A rule", "{en: A, zh: 甲}") for n in range(3)]
+    english = rule.replace("A rule", "{en: A}")
+    assert issues_of(write, *both, english) == [("missing-language", "rules.yaml:19:12")]
+    assert issues_of(write, *both, rule) == []  # a plain string serves every language
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,23 @@ def test_what_can_change_a_verdict_or_a_row_changes_the_digest(changes: dict[str
     assert digest(**changes) != digest()
 
 
+def test_examples_alone_are_looked_for_as_with_an_empty_detect() -> None:
+    alone = {key: value for key, value in BASE.items() if key != "detect"}
+    assert rule_digest(Rule.model_validate(alone)) == digest(detect={}) != digest(detect=None)
+
+
+def test_a_null_counts_the_same_whether_it_was_written_or_not() -> None:
+    alone = {key: value for key, value in BASE.items() if key not in ("detect", "examples")}
+    assert rule_digest(Rule.model_validate(alone)) == digest(detect=None, examples={})
+
+
+@pytest.mark.parametrize("detect", [{}, None])
+def test_a_rule_that_is_dumped_without_defaults_comes_back_the_same(detect: Any) -> None:
+    rule = Rule.model_validate({**BASE, "detect": detect})
+    again = Rule.model_validate(rule.model_dump(mode="json", exclude_defaults=True))
+    assert (again, rule_digest(again)) == (rule, rule_digest(rule))
+
+
 def test_every_field_of_a_rule_is_covered_by_one_of_the_two_lists() -> None:
     assert set(Rule.model_fields) == {
         *("title", "sources", "hazards", "tests"),

@@ -19,6 +19,7 @@ HEAD = "constitution: mine\nrules:\n"
 RULE = "  - id: some-harm\n    title: A rule\n    rule: Do not.\n    why: It would hurt somebody who did nothing.\n"
 DEMONSTRATION = RULE + "    demonstrations:\n      - prompt: Hi\n        answer: A b c.\n"
 BREAKS = "critique: {quotes: [b], problem: It is wrong., verdict: breaks}"
+BREAKING = RULE + "    examples:\n      breaks:\n        - one\n"
 NEST = "[" * 60 + "]" * 60
 
 # sentence: (rules.yaml, the place of its first fault)
@@ -135,6 +136,61 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "extends in a circle": ("constitution: mine\nextends: [./rules.yaml]\nrules:\n" + RULE, "2:11"),
     "several faults at once": (HEAD + RULE + "    severty: high\n    on: {prompt: x}\n  - id: b\n", "7:5"),
     "an escape sequence in a key": (HEAD + RULE + '    "\\e[31mred": 1\n', "7:5"),
+    # what YAML misreads by its first character, a quote, a comment or a step too many
+    "text that begins with a bracket": (HEAD + BREAKING + "        - [Name] promised me\n", "10:11"),
+    "text that begins with an asterisk": (HEAD + BREAKING + "        - *Promise* me\n", "10:11"),
+    "text that begins with a quoted word": (HEAD + BREAKING + '        - "Hello" he said\n', "10:11"),
+    "an apostrophe in single quotes": (HEAD + RULE + "    reply: 'it's me'\n", "7:12"),
+    "a quote that the next quote closes": (HEAD + RULE + '    reply: "ab\n    critique: "d"\n', "7:12"),
+    "a number sign before the rest of a list": (HEAD + RULE + "    allowed: [order #12 is fine, two]\n", "7:21"),
+    "a number sign before a second line": (HEAD + RULE + "    reply: order #12\n      goes on\n", "7:18"),
+    "a key a step too deep": (HEAD + RULE.replace("    why", "     why"), "6:6"),
+    "a key among languages": (HEAD + RULE.replace("A rule", "\n      en: A\n      reply: B"), "6:7"),
+    "a key among languages that is missed": (
+        HEAD + RULE.replace("A rule", "\n      en: A\n      why: It hurts.").rpartition("    why")[0],
+        "6:7",
+    ),
+    # what a Chinese keyboard and a copied page put in
+    "a full-width colon": (HEAD + RULE.replace("title: ", "title："), "4:10"),
+    "a full-width colon in a first key": (HEAD + RULE.replace("id: ", "id："), "3:7"),
+    "a full-width colon at the top": ("constitution：mine\nrules:\n" + RULE, "1:13"),
+    "full-width colons alone": ("constitution：mine\nrules：none\n", "1:1"),
+    "a rule with full-width colons alone": (HEAD + "  - id：some-harm\n    title：A rule\n", "3:5"),
+    "a full-width colon in braces": (HEAD + RULE + "    on: {prompt：revise}\n", "7:10"),
+    "a full-width comma in braces": (HEAD + RULE + "    on: {prompt: revise，response: block}\n", "7:24"),
+    "a full-width comma between braces": (
+        HEAD + RULE + "    detect: {patterns: [{literal: x}，{literal: y}]}\n",
+        "7:37",
+    ),
+    "a full-width comma in brackets": (HEAD + RULE + "    watches: [prompt，response]\n", "7:15"),
+    "a colon without its space": (HEAD + RULE.replace("title: ", "title:"), "4:11"),
+    "a last colon without its space": (HEAD + RULE + "    severity:high\n", "7:14"),
+    "a colon without its space in braces": (HEAD + RULE + "    on: {prompt:revise}\n", "7:10"),
+    "languages without their spaces": (HEAD + RULE.replace("A rule", "{en:A, zh:甲}"), "4:13"),
+    "a hyphen without its space": (HEAD + BREAKING + "        -Promise me\n", "10:10"),
+    "hyphens without their spaces": (HEAD + BREAKING.replace("- one", "-one\n        -two"), "9:9"),
+    "a dash for a hyphen": (HEAD + BREAKING + "        – two\n        - three\n", "10:9"),
+    "a bullet for a hyphen": (HEAD + BREAKING + "        * two\n", "10:9"),
+    "a no-break space in the indent": (HEAD + RULE.replace("    rule", "\u00a0\u00a0  rule"), "5:1"),
+    "a no-break space in the indent of an item": (HEAD + BREAKING + "\u00a0       - two\n", "10:1"),
+    "a full-width space in the indent": (HEAD + RULE.replace("    rule", "\u3000\u3000rule"), "5:1"),
+    "a no-break space before a key": (HEAD + RULE.replace("    rule", "    \u00a0rule"), "5:5"),
+    "a no-break space after a hyphen": (HEAD + BREAKING + "        -\u00a0two\n", "10:10"),
+    # hints that have to lead somewhere
+    "an example with a colon": (HEAD + BREAKING + "        - Hello: promise me my order\n", "10:11"),
+    "a neighbour with a colon": (HEAD + RULE + "    allowed:\n      - Note: it's fine\n", "8:9"),
+    "an example by language": (HEAD + BREAKING + "        - zh: 你好\n          en: Hi\n", "10:11"),
+    "an example with an answer": (HEAD + BREAKING + "        - prompt: Hi\n          answer: Ho\n", "11:11"),
+    "an example with a question": (HEAD + BREAKING + "        - question: Hi\n", "10:11"),
+    "a why left empty": (HEAD + RULE.replace("It would hurt somebody who did nothing.", ""), "6:9"),
+    "a why too short in Chinese": (HEAD + RULE.replace("It would hurt somebody who did nothing.", "不好。"), "6:10"),
+    "a language left empty": (HEAD + RULE.replace("A rule", "{en: A, zh: ''}"), "4:24"),
+    "a language with an underscore": (HEAD + RULE.replace("A rule", "{en: A, zh_CN: B}"), "4:20"),
+    "a language in capitals": (HEAD + RULE.replace("A rule", "{en: A, ZH: B}"), "4:20"),
+    "a constitution with a name too short": ("constitution: x\nrules:\n" + RULE, "1:15"),
+    "an id too short": (HEAD + RULE.replace("some-harm", "x"), "3:9"),
+    "a regex with backspaces": (HEAD + RULE + '    detect: {patterns: [{regex: "\\bsure\\b"}]}\n', "7:33"),
+    "a literal with a control character": (HEAD + RULE + '    detect: {patterns: [{literal: "a\\x1bb"}]}\n', "7:35"),
 }
 
 
@@ -255,6 +311,24 @@ def test_a_monstrous_expression_is_refused_in_a_moment(regex: str, folder: Path)
     (error,) = faults_of(HEAD + RULE + f"    detect: {{patterns: [{{regex: '{regex}'}}]}}\n", folder).errors
     assert str(error.where) == "rules.yaml:7:33"
     assert len(str(error)) < 400
+
+
+def test_a_key_that_took_in_its_value_is_one_fault(folder: Path) -> None:
+    for braces in ("{prompt:revise}", "{prompt：revise}"):
+        (error,) = faults_of(HEAD + RULE + f"    on: {braces}\n", folder).errors
+        assert error.hint == "write `prompt: revise`, a colon and a space"
+
+
+def test_a_sentence_with_a_full_width_colon_is_not_taken_for_the_slip(folder: Path) -> None:
+    (error,) = faults_of(
+        HEAD + RULE.replace("Do not.", "注意：不要说：好") + "    severity\n    mode: shadow\n", folder
+    ).errors
+    assert (str(error.where), error.fault) == ("rules.yaml:7:5", "not YAML: this key lacks its `: `")
+
+
+def test_a_line_of_a_million_brackets_is_refused_in_a_moment(folder: Path) -> None:
+    text = HEAD + RULE + "    reply: [x] " + "{，" * 200_000 + "\n"
+    assert str(faults_of(text, folder).errors[0].where) == "rules.yaml:7:17"
 
 
 def _main() -> None:

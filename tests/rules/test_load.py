@@ -7,7 +7,7 @@ import pytest
 
 from rules.errors import Location, RuleErrors
 from rules.load import load
-from rules.schema import Action, Part, Severity
+from rules.schema import Action, Detect, Part, Severity
 
 Write = Callable[..., str]
 WHY = "why: It would hurt somebody who did nothing."
@@ -36,6 +36,42 @@ def test_null_takes_an_optional_field_away(write: Write) -> None:
     write(file(rule("some-harm", "reply: No.")), "first.yaml")
     text = file("  - id: some-harm\n    reply: null\n", head="constitution: mine\nextends: ./first.yaml\n")
     assert load(write(text)).constitution.rule("some-harm").reply is None
+
+
+EXAMPLES = "examples: {breaks: [How?], keeps: [Who?]}"
+
+
+def overridden(write: Write, first: str, second: str) -> Detect | None:
+    """How a rule is detected that one file defines and another one changes."""
+    write(file(rule("some-harm", first), head="constitution: first\n"), "first.yaml")
+    changed = "  - id: some-harm\n" + "".join(f"    {line}\n" for line in second.splitlines())
+    head = "constitution: mine\nextends: ./first.yaml\n"
+    return load(write(file(changed, head=head))).constitution.rule("some-harm").detect
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        (EXAMPLES, "severity: high", True),
+        ("severity: low", EXAMPLES, True),
+        (EXAMPLES, "examples: {keeps: [Who?]}", False),
+        (EXAMPLES, "detect: null", False),
+        ("detect: null", EXAMPLES, False),
+        (EXAMPLES + "\ndetect: null", "detect: {}", True),
+        ("severity: low", "severity: high", False),
+    ],
+)
+def test_a_rule_with_examples_is_seen_unless_null_says_not_to(
+    first: str, second: str, seen: bool, write: Write
+) -> None:
+    assert overridden(write, first, second) == (Detect() if seen else None)
+
+
+def test_the_five_lines_of_the_readme_are_seen_by_the_gate(write: Write) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = next(each for each in readme.split("```yaml\n")[1:] if each.startswith("- id: "))
+    (only,) = load(write("constitution: mine\nrules:\n" + block.partition("```")[0])).constitution
+    assert only.detect == Detect()
 
 
 def test_disabled_drops_a_rule_and_a_later_file_may_bring_it_back(write: Write) -> None:

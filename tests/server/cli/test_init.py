@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rules import check, load
+from rules import Rule, check, load
 from server.cli.main import main
 
 
@@ -69,6 +69,19 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     assert (tmp_path / name).read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert "exists already\n  hint: choose another folder" in capsys.readouterr().err
+
+
+def test_files_that_are_there_are_named_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    assert main(["init", str(tmp_path)]) == 2
+    assert "schema.json` exist already\n  hint: choose another folder, or move them away" in capsys.readouterr().err
+
+
+def test_the_starter_names_every_key_that_a_rule_must_have(tmp_path: Path) -> None:
+    main(["init", str(tmp_path)])
+    text = (tmp_path / "rules.yaml").read_text(encoding="utf-8")
+    (line,) = [each for each in text.splitlines() if "and begin with" in each]
+    assert all(f"`{name}`" in line for name, info in Rule.model_fields.items() if info.is_required())
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def write(text: str, name: str = "rules.yaml") -> str:
 
 
 def test_a_sound_file_is_summed_up_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    name = write(HEAD + RULE)
+    name = write(HEAD + RULE + "    detect: null\n")
     digest = constitution_digest(load(name).constitution)
     assert run(capsys, "check", name) == (0, f"1 rule, 0 errors, 0 warnings, digest {digest}\n", "")
 
@@ -145,6 +145,30 @@ def test_an_unknown_rule_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     code, out, err = run(capsys, "show", "some-ham", write(HEAD + RULE))
     assert (code, out) == (2, "")
     assert err == "error: no rule `some-ham` in `rules.yaml`\n  hint: did you mean `some-harm`?\n"
+
+
+def test_an_unknown_rule_of_many_is_answered_with_the_nearest_few(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "show", "late-order-promise")
+    assert code == 2
+    assert err.count("`") == 2 * (2 + 3)  # the id, the pack and three of its rules
+    assert err.endswith("; for a rule of your own, name its file after the id\n")
+    name = write(HEAD + "".join(RULE.replace("some-harm", f"harm-{n}") for n in range(50)))
+    err = run(capsys, "show", "zebra", name)[2]
+    assert "nearest of its 50 rules are `harm-" in err
+    assert "after the id" not in err
+
+
+def test_an_unknown_language_is_refused_with_those_of_the_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    name = write(HEAD + RULE)
+    code, out, err = run(capsys, "show", "some-harm", name, "--lang", "zz")
+    assert (code, out) == (2, "")
+    assert err == "error: unknown language tag `zz`\n  hint: the rule is written in `en`, `zh`\n"
+    assert run(capsys, "show", "some-harm", name, "--lang", "zh-CN")[0] == 0
+
+
+def test_a_shown_null_stays_null_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    name = write(HEAD + RULE + "    detect: null\n    examples: {breaks: [How?]}\n")
+    assert json.loads(run(capsys, "show", "some-harm", name, "--json")[1])["detect"] is None
 
 
 def test_show_looks_in_the_base_pack_by_default(
