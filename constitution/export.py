@@ -32,7 +32,8 @@ def export(
     Args:
         folder: the output folder of a run.
         store: its rows.
-        names: the formats; all of them where none is named.
+        names: the formats; all of them where none is named. Where the files change from JSON lines to Parquet or back,
+            those that lie there already come with them.
         given: what is chosen of `Output`; the rest is as it was chosen for `folder` before.
 
     Raises:
@@ -45,7 +46,11 @@ def export(
     constitutions = archive.read_constitutions(folder)
     words = {"constitutions": constitutions, "templates": archive.read_templates(folder)}
     options = output.options.model_copy(update=words)
-    written = write_formats(names or formats(), store.rows, folder, parquet=output.parquet, options=options)
+    # datasets reads all files of a folder by one reader: those that lie there in the other kind are written anew too.
+    kind = ".parquet" if output.parquet else ".jsonl"
+    other = [item.name for item in with_earlier(folder, ()) if item.path.suffix != kind]
+    chosen = dict.fromkeys((*names, *other)) if names else formats()
+    written = write_formats(tuple(chosen), store.rows, folder, parquet=output.parquet, options=options)
     keep_output(folder, output)
     lying = with_earlier(folder, written)
     write_dataset_info(folder, lying)

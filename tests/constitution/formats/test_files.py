@@ -91,7 +91,7 @@ def test_memory_stays_flat_however_many_rows_come(row_with, tmp_path):
         return high
 
     peak(10)
-    assert peak(2000) < 1.5 * peak(200)
+    assert peak(2000) < 2**20, "held rows would be several times that"
 
 
 def test_a_line_separator_inside_a_text_does_not_break_the_line(row_with, tmp_path):
