@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from constitution.card import Card
-from constitution.formats import Options, formats, write_formats
+from constitution.formats import Options, formats, with_earlier, write_formats
 from constitution.row import Rejection
 from constitution.statistics import gather
 
@@ -143,3 +143,17 @@ def test_the_card_says_where_the_reasoning_stands(reasoning, said, sample_rows, 
     written = write_formats(["sft"], lambda: sample_rows, tmp_path, options=options)
     assert said in Card(gather(sample_rows), written, options=options).text()
     assert said not in Card(gather(sample_rows), written).text()
+
+
+def test_files_of_an_earlier_export_are_offered_and_said_to_be_of_it(sample_rows, tmp_path):
+    write_formats(["preference"], lambda: sample_rows, tmp_path)
+    lying = with_earlier(tmp_path, write_formats(["sft"], lambda: sample_rows, tmp_path))
+    card = Card(gather(sample_rows), lying).text()
+    assert [config["config_name"] for config in head_of(card)["configs"]] == ["sft", "preference"]
+    assert "Written by an earlier export, of the rows and with the options of that time: `preference.jsonl`." in card
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 accepted row was left out"), (2, "2 accepted rows were left out")])
+def test_rows_that_do_not_fit_are_said_in_the_right_number(count, said, row_with, tmp_path):
+    rows = [row_with(id=str(number), final="<think>") for number in range(count)]
+    assert said in Card(gather(rows), write_formats(["sft"], lambda: rows, tmp_path)).text()

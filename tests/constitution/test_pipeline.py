@@ -10,7 +10,7 @@ import pytest
 
 from constitution.calls import BudgetSpent
 from constitution.claim import Claim, claim
-from constitution.pipeline import RowMachine, Tally
+from constitution.pipeline import RowMachine, Tally, _Drawn
 from constitution.prompt import Prompt
 from constitution.row import Source
 from constitution.run import read_runs
@@ -219,3 +219,12 @@ async def test_a_cancelled_run_cancels_its_rows(machine, store, row_with):
         await task
     assert rows.cancelled >= 1
     assert rows.open == 0
+
+
+def test_a_full_disk_under_the_ids_that_were_drawn_is_said():
+    with closing(_Drawn()) as drawn:
+        assert drawn.first("a")
+        assert not drawn.first("a")
+        drawn._db.execute("PRAGMA max_page_count = 4")
+        with pytest.raises(StoreError, match="temporary files"):
+            any(not drawn.first(f"id{number}") for number in range(5000))

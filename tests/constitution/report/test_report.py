@@ -129,6 +129,15 @@ def test_a_rejected_row_says_where_and_why(page_of, sample_rows):
     assert "There was none." in text
 
 
+def test_only_the_reasoning_of_an_accepted_row_is_said_to_be_taught(page_of, row_with):
+    bad = {"status": "rejected", "rejection": Rejection(stage="rationale", reason="rationale_short")}
+    assert "Reasoning it is taught with" in Page(page_of([row_with()])).text
+    rejected = Page(page_of([row_with(**bad)])).text
+    assert row_with().rationale in rejected
+    assert "Reasoning, not taught" in rejected
+    assert "taught with" not in rejected
+
+
 def test_the_headline_holds_the_figures(page_of, sample_rows):
     text = " ".join(Page(page_of(sample_rows)).text.split())
     figures = gather(sample_rows)
