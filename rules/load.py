@@ -49,10 +49,10 @@ class Loaded:
         waiting: list[tuple[tuple[str | int, ...], Node]] = [((), self._nodes[rule_id])]
         while waiting:
             keys, node = waiting.pop()
-            if node.cut:
+            if not isinstance(node.data, dict | list):
                 yield keys, node.cut
             inside: list[tuple[str | int, Node]] = [*node.fields.items(), *enumerate(node.items)]
-            waiting += [((*keys, key), each) for key, each in reversed(inside) if key not in _WORDS]
+            waiting += [((*keys, key), each) for key, each in reversed(inside) if each.cut and key not in _WORDS]
 
 
 def load(*sources: str | os.PathLike[str]) -> Loaded:

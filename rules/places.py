@@ -48,7 +48,8 @@ class Node:
     values: int = 1
     """How many values this is, aliases followed."""
     cut: str = ""
-    """What follows an unquoted text as a comment and looks like a part of it, as `#1234`."""
+    """What follows an unquoted text as a comment and looks like a part of it, as `#1234`; in a list or map, the last
+    one inside."""
 
     @property
     def where(self) -> Location:
@@ -206,6 +207,7 @@ class _Builder:
                 parent.fields[key] = node
                 parent.keys[key] = where
         parent.values += node.values
+        parent.cut = node.cut or parent.cut
         if parent.values > MAX_VALUES:
             raise RuleError(parent.where, f"more than {MAX_VALUES} values", "split the file into packs")
 

@@ -62,6 +62,11 @@ def test_a_text_that_a_number_sign_cuts_off_is_named_at_its_place(write: Write) 
     assert issue.hint == "quote the line if the rest belongs to it"
 
 
+def test_a_text_that_begins_with_a_number_sign_is_named_too(write: Write) -> None:
+    codes = issues_of(write, RULE + "    critique: #1 thing to look for\n" + GOOD)
+    assert codes == [("cut-text", "rules.yaml:7:14")]
+
+
 @pytest.mark.parametrize(
     "line",
     ["rule: Do not. # never", "rule: Do not. #", "rule: Do not. #----", "rule: 'Do not.' #1", "rule: Do not#1."],
