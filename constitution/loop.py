@@ -34,13 +34,17 @@ class LoopSettings:
     """How the loop goes round."""
 
     rounds: int = 2
-    """Most rounds of critique and revision."""
+    """Most rounds of critique and revision; at least 1, else no rule would be at stake to justify an answer by."""
     choice: Choice = Choice.EVIDENCE
     samples: int = 1
     """Revisions drawn a round; the best that passes is kept."""
     tries: int = 2
     """How often a critique, grade or rationale is asked for until it has the right shape."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds has to be at least 1, not {self.rounds}")
 
 
 class Loop:
@@ -200,12 +204,10 @@ class Loop:
             raise draft.fallen(fault)
 
     def _rule_in_sight(self, draft: Draft) -> Rule:
-        """The rule that shaped the answer first, or the one that was asked of it, or the first of all."""
+        """The rule that shaped the answer first, or the one that was asked of it first: there is always a round."""
         shaping = [round_.rule for round_ in draft.rounds if round_.revision is not None]
         asked = [round_.rule for round_ in draft.rounds]
-        for rule in (*shaping, *asked):
-            return self._constitution.rule(rule)
-        return self._constitution.rules[0]
+        return self._constitution.rule((*shaping, *asked)[0])
 
     def _note(
         self,

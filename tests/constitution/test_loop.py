@@ -169,12 +169,9 @@ async def test_rounds_end_at_their_number_and_what_is_still_broken_is_rejected(s
     assert len(row.rounds) <= 2
 
 
-async def test_no_rounds_leave_the_answer_to_the_checks_alone(setup):
-    none = LoopSettings(rounds=0)
-    assert (await setup.row(answerer=FINE, critic=KEEPS, reviser=reviser(), settings=none)).status == "accepted"
-    row = await setup.row(asked=f"{ASKED} Quick!", answerer=BROKEN, critic=KEEPS, reviser=reviser(), settings=none)
-    assert row.rejection is not None
-    assert row.rejection.reason == "still_broken"
+def test_there_is_at_least_one_round_so_that_a_rule_is_at_stake():
+    with pytest.raises(ValueError, match="at least 1"):
+        LoopSettings(rounds=0)
 
 
 async def test_in_turn_every_rule_is_asked(setup):
@@ -399,10 +396,11 @@ async def test_samples_are_drawn_with_seeds_of_their_own(setup):
 
 
 async def test_a_spent_budget_stops_before_the_next_call(setup):
-    setup.meter.budget = 1
-    with pytest.raises(BudgetSpent, match="budget of 1 tokens is spent"):
+    setup.meter.budget = 600
+    with pytest.raises(BudgetSpent, match="budget of 600 tokens is spent: "):
         await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser())
     assert setup.store.counts().calls == 1
+    assert setup.meter.reserved == 0
 
 
 async def test_the_critic_of_a_chinese_prompt_is_asked_in_chinese(setup):
