@@ -28,7 +28,7 @@ from constitution.prompt import Mixture, Prompt, PromptError, mixed
 from constitution.row import ROLES, ModelRole
 from constitution.run import Determined, locked, read_runs
 from constitution.sources import PromptFile, Skipped
-from constitution.store import MadeBy, RowStore
+from constitution.store import FILE, MadeBy, RowStore
 from constitution.templates import PROMPTS, TemplateSet
 from guard.gate import Gate
 from guard.models import open_model
@@ -325,7 +325,7 @@ class Generation:
         """
         settings = self.settings
         before = next(reversed(read_runs(settings.out)), None) if self._countable else None
-        if before is None or set(before.models) != set(settings.models):
+        if before is None or not (settings.out / FILE).exists() or set(before.models) != set(settings.models):
             return False
         if self._determined(before.models, before.gate) != before:
             return False

@@ -82,6 +82,17 @@ def test_a_run_that_failed_before_its_first_row_binds_no_folder_to_its_models(wo
     assert [one.seed for one in read_runs(work.out)] == [3]
 
 
+def test_a_run_that_was_killed_before_it_had_a_store_binds_nothing_either(work):
+    assert run(work.arguments("--limit", "2")) == 0
+    for path in work.out.glob("rows.sqlite*"):
+        path.unlink()
+    assert run(work.arguments("--limit", "2")) == 0
+    (work.out / "rows.sqlite").unlink()
+    assert run(work.arguments("--limit", "3", "--seed", "9")) == 0
+    assert [one.seed for one in read_runs(work.out)] == [9]
+    assert len(lines(work.out / "sft.jsonl")) == 3
+
+
 def test_rows_from_before_are_told_apart_from_prompts_that_repeat(work, capsys):
     assert run(work.arguments()) == 0
     renamed = work.folder / "renamed.txt"
