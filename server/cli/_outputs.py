@@ -10,13 +10,22 @@ import click
 CHOICES = ("parquet", "reasoning", "preference_reasoning", "sft", "licence")
 """The parameters that `chosen` picks; what is not given is as it was chosen for the folder before."""
 
+FORMATS = ("alpaca", "axolotl", "critic", "gate", "kto", "preference", "sft", "sharegpt", "sharegpt_preference")
+"""The files of constitution/formats, which `--help` should not wait for; a test holds the two together."""
+
 _KEPT = "if the folder has no other"
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the files."""
     options = (
-        click.option("-f", "--format", "formats", multiple=True, help="What to write; everything by default."),
+        click.option(
+            "-f",
+            "--format",
+            "formats",
+            multiple=True,
+            help=f"What to write: {', '.join(FORMATS)}; may be given several times.  [default: everything]",
+        ),
         click.option(
             "--parquet/--jsonl", default=None, help=f"Parquet files or JSON lines.  [default: jsonl, {_KEPT}]"
         ),

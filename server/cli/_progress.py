@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from constitution.pipeline import Tally
 
 _LINE_EVERY_S = 10.0
-_LOADING = "loading models ..."
+_LOADING = "loading models ... (Ctrl-C is heard once a model is in memory)"
+"""llama.cpp lets nothing else of this process run while it reads its file: a word must be said before."""
+_FIRST_LINE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def shown(view: View, *, quiet: bool = False) -> Iterator[None]:
 
 
 def _lines(view: View, ended: Event) -> None:
+    if not ended.wait(_FIRST_LINE_S) and view.meter.loading:
+        print(view.line(), file=sys.stderr, flush=True)  # noqa: T201  # as below
     while not ended.wait(_LINE_EVERY_S):
         print(view.line(), file=sys.stderr, flush=True)  # noqa: T201  # this is the command line's own output
 

@@ -342,6 +342,13 @@ def test_the_help_names_the_defaults_that_hold():
             assert float(told_of.get(role) or everyone[1]) == getattr(drawn, what), (role, what)
 
 
+def test_the_help_names_every_format():
+    from constitution.formats import formats
+    from server.cli._outputs import FORMATS
+
+    assert list(FORMATS) == sorted(formats())
+
+
 def test_every_option_of_the_help_stands_under_a_heading():
     from server.cli.generate import command
 
