@@ -19,9 +19,9 @@ from typing import Any
 import aiohttp
 
 from constitution.critique import critique_messages, critique_schema
-from constitution.generate import SAMPLING
 from constitution.rationale import rationale_messages
 from constitution.revise import revision_messages
+from constitution.settings import SAMPLING
 from constitution.templates import TemplateSet
 from guard.exchange import Message
 from rules import load

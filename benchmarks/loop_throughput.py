@@ -19,7 +19,9 @@ from pathlib import Path
 
 from local_throughput import machine
 
-from constitution.generate import ROLES, Generation, Settings
+from constitution.generate import Generation
+from constitution.row import ROLES
+from constitution.settings import Settings
 from guard.exchange import Message
 from guard.models import open_model
 from guard.models.base import Ask, Sampling

@@ -6,13 +6,10 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
-from typing import Literal, TypeVar
-
-from pydantic import Field, model_validator
+from typing import TypeVar
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.choice import Choice
@@ -22,138 +19,25 @@ from constitution.export import Exported, export
 from constitution.formats import open_format
 from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
-from constitution.output import Output, keep_output, read_output
+from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
 from constitution.prompt import Mixture, Prompt, PromptError, mixed
 from constitution.row import ROLES, ModelRole
-from constitution.run import Determined, locked, read_runs
+from constitution.run import Determined, locked
+from constitution.settings import Settings
 from constitution.sources import PromptFile, Skipped
-from constitution.store import FILE, MadeBy, RowStore
-from constitution.templates import PROMPTS, TemplateSet
+from constitution.store import RowStore
+from constitution.templates import TemplateSet
 from guard.gate import Gate
 from guard.models import open_model
-from guard.models.base import ChatModel, Sampling
+from guard.models.base import ChatModel
 from rules.digest import constitution_digest, rule_digest
-from rules.schema import Closed, Constitution
-
-SAMPLING: Mapping[ModelRole, Sampling] = {
-    # Bai et al. 2022 draw at T = 1 with nothing cut off; small models fall apart there, so the tail is cut.
-    "answerer": Sampling(temperature=0.8, top_p=0.9, max_tokens=400),
-    # A critic that is asked for exact quotes does better near the mode.
-    "critic": Sampling(temperature=0.2, top_p=0.9, max_tokens=300),
-    "reviser": Sampling(temperature=0.7, top_p=0.9, max_tokens=500),
-    "judge": Sampling(temperature=0.0, max_tokens=200),
-}
-"""How each role's answers are drawn, where settings do not say otherwise."""
+from rules.schema import Constitution
 
 Loaded = TypeVar("Loaded")
 
 _LOCAL_ROWS = 8
 _REMOTE_ROWS = 64
-
-
-class Drawn(Closed):
-    """What a run says of how a role's answers are drawn; None where `SAMPLING` holds."""
-
-    temperature: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
-
-
-class Settings(Closed):
-    """Everything a run can be told."""
-
-    prompts: tuple[str, ...] = Field(min_length=1)
-    """Files of prompts, `-` for standard input, or `hf:ID`."""
-
-    out: Path
-    """The output folder."""
-
-    models: Mapping[ModelRole, str]
-    """Role -> name of the model. `judge` may be left out."""
-
-    rounds: int | None = Field(default=None, ge=1, le=1000)
-    """Most rounds; by default 2, or as many as there are rules where all are asked in turn."""
-
-    choice: Choice = Choice.EVIDENCE
-    """How the rule of a round is chosen."""
-
-    samples: int = Field(default=1, ge=1, le=64)
-    """Revisions drawn a round; the best that passes is kept."""
-
-    seed: int = 0
-    """All randomness of a run comes from it."""
-
-    sampling: Mapping[ModelRole, Drawn] = {}
-    """Role -> what differs from `SAMPLING`."""
-
-    encoder: str | None = "default"
-    """The gate's encoder; None leaves the meaning detector out."""
-
-    templates: Path = PROMPTS
-    """Folder of the loop's templates."""
-
-    column: str | None = None
-    """Column of the prompt files in which the prompt stands."""
-
-    template: str | None = None
-    """Jinja template that makes a prompt of a file's columns."""
-
-    benign: tuple[str, ...] = ()
-    """Files of harmless prompts to mix in."""
-
-    benign_share: float = Field(default=0.3, ge=0, lt=1)
-    """Of all prompts, the part that is harmless, where `benign` names files."""
-
-    limit: int | None = Field(default=None, ge=1)
-    """Most prompts to take from the input."""
-
-    max_tokens_total: int | None = Field(default=None, ge=1)
-    """Most tokens, in and out, that the folder may cost in its whole life."""
-
-    concurrency: int | None = Field(default=None, ge=1, le=4096)
-    """Rows at work at once; by default 64, or 8 where every model is a local one."""
-
-    skip_bad: bool = False
-    """Pass over lines that hold no prompt, and count them."""
-
-    mixed: bool = False
-    """Go on in a folder whose rows were made otherwise."""
-
-    formats: tuple[str, ...] = ()
-    """What to write; everything by default."""
-
-    parquet: bool = False
-    """Parquet files instead of JSON lines."""
-
-    reasoning: Literal["reasoning_content", "thinking", "think", "none"] = "reasoning_content"
-    """Where the rationale stands in the files."""
-
-    preference_reasoning: bool = False
-    """Whether `preference` and `kto` carry the rationale too."""
-
-    sft: Literal["completion", "messages"] = "completion"
-    """Form of the `sft` file."""
-
-    licence: str = "other"
-    """Licence of the data, for its card."""
-
-    @model_validator(mode="after")
-    def _three_roles(self) -> Settings:
-        missing = [role for role in ROLES[:3] if role not in self.models]
-        if missing:
-            raise ValueError(f"no model for {', '.join(missing)}")
-        return self
-
-    @property
-    def output(self) -> dict[str, object]:
-        """What was said of the files; the rest is as it was chosen for the folder before."""
-        return self.model_dump(include=set(Output.model_fields), exclude_unset=True)
-
-    def drawn(self, role: ModelRole) -> Sampling:
-        """How this role's answers are drawn."""
-        own = self.sampling.get(role, Drawn()).model_dump(exclude_none=True)
-        return replace(SAMPLING[role], **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +74,6 @@ class Generation:
         self.templates = TemplateSet.read(settings.templates)
         self._files = [self._file(name) for name in settings.prompts]
         self._benign = [self._file(name, benign=True) for name in settings.benign]
-        self._countable = False
-        """Whether all the input can be gone through more than once, and soon."""
         self.total = self._count()
         """Prompts to come, None where that is not known."""
 
@@ -204,9 +86,6 @@ class Generation:
         """
         settings = self.settings
         with locked(settings.out):
-            if self._nothing_left():
-                with closing(RowStore(settings.out)) as store:
-                    return self._outcome(store)
             async with AsyncExitStack() as stack:
                 models, gate = await self._load(stack)
                 run = self._determined({role: model.identity for role, model in models.items()}, gate.identity)
@@ -281,7 +160,6 @@ class Generation:
         harmless = [file.count() for file in self._benign]
         if None in counts or None in harmless:
             return self.settings.limit
-        self._countable = True
         prompts, spare = sum(c or 0 for c in counts), sum(c or 0 for c in harmless)
         if not prompts:
             names = ", ".join(f"`{name}`" for name in self.settings.prompts)
@@ -317,29 +195,6 @@ class Generation:
 
     def _rows_at_once(self, models: Iterable[ChatModel]) -> int:
         return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else _REMOTE_ROWS)
-
-    def _nothing_left(self) -> bool:
-        """Whether each prompt has its row, made as this run would make it as far as that is known without its models.
-
-        Then they need not be loaded, which takes longer than all the rest. `tally` counts the rows.
-        """
-        settings = self.settings
-        before = next(reversed(read_runs(settings.out)), None) if self._countable else None
-        if before is None or not (settings.out / FILE).exists() or set(before.models) != set(settings.models):
-            return False
-        if self._determined(before.models, before.gate) != before:
-            return False
-        made_by = MadeBy(before.constitution, before.templates, before.models, before.sampling)
-        seen: set[str] = set()
-        repeated = 0
-        with closing(RowStore(settings.out, read_only=True)) as store:
-            for prompt in self._prompts():
-                if store.made_by(prompt.id) != made_by:
-                    return False
-                repeated += prompt.id in seen
-                seen.add(prompt.id)
-        self.tally.resumed, self.tally.repeated = len(seen), repeated
-        return True
 
     def _determined(self, models: Mapping[str, str], gate: str) -> Determined:
         """Args: models, gate: their identities."""

@@ -17,7 +17,8 @@ from server.cli._outputs import CHOICES, chosen, output_options
 from server.cli._sections import Sectioned
 
 if TYPE_CHECKING:
-    from constitution.generate import Generation, Outcome, Settings
+    from constitution.generate import Generation, Outcome
+    from constitution.settings import Settings
 
 _SECTIONS = {
     "Input": ("rules", "column", "template", "benign", "benign_share", "limit", "skip_bad"),
@@ -209,8 +210,8 @@ def _kept(count: int) -> str:
 def _settings(given: dict[str, Any]) -> Settings:
     from pydantic import ValidationError
 
-    from constitution.generate import Settings
     from constitution.row import ROLES
+    from constitution.settings import Settings
 
     _check_benign(given)
     model = given.pop("model")

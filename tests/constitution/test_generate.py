@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from constitution.generate import Generation, Settings, _on_thread
+from constitution.generate import Generation, _on_thread
 from constitution.row import ROLES
+from constitution.settings import Settings
 from guard.models import open_model
 from rules import load
 

@@ -14,10 +14,10 @@ import pytest
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.choice import Choice
 from constitution.desk import GateDegraded
-from constitution.generate import SAMPLING
 from constitution.loop import Loop, LoopSettings
 from constitution.prompt import Prompt, prompt_id
 from constitution.row import Row, Source
+from constitution.settings import SAMPLING
 from constitution.store import RowStore
 from constitution.templates import TemplateSet
 from guard.exchange import Message

@@ -19,9 +19,9 @@ import click
 import pytest
 from aiohttp import web
 
-from constitution.generate import SAMPLING, Settings
 from constitution.row import ROLES
 from constitution.run import locked
+from constitution.settings import SAMPLING, Settings
 from constitution.store import RowStore
 from server.cli.main import main
 
@@ -356,19 +356,16 @@ def test_every_option_of_the_help_stands_under_a_heading():
     assert listed == {param.name for param in command.params if isinstance(param, click.Option)}
 
 
-def test_a_second_run_with_nothing_left_opens_no_model(work, capsys):
-    script = work.folder / "script.yaml"
-    script.write_text("default: {text: Fine.}\n")
-    assert run(work.arguments(model=f"scripted:{script}")) == 0
-    script.unlink()
+def test_a_folder_whose_prompts_all_have_rows_is_still_refused_to_other_models(work, capsys):
+    first, second = work.folder / "first.yaml", work.folder / "second.yaml"
+    first.write_text("default: {text: Fine.}\n")
+    second.write_text("default: {text: Better.}\n")
+    assert run(work.arguments(model=f"scripted:{first}")) == 0
     made = rows(work.out)
-    assert run(work.arguments(model=f"scripted:{script}")) == 0
-    assert rows(work.out) == made
     capsys.readouterr()
-    assert run(work.arguments("--seed", "5", model=f"scripted:{script}")) == 2, "another run needs its model"
-    work.prompts(11)
-    assert run(work.arguments(model=f"scripted:{script}")) == 2
-    assert "script.yaml" in told(capsys)
+    assert run(work.arguments(model=f"scripted:{second}")) == 2
+    assert "models.answerer: was" in told(capsys)
+    assert rows(work.out) == made
 
 
 def test_harmless_prompts_that_run_out_are_told(work, capsys):
