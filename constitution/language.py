@@ -26,6 +26,8 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _SURE_LETTERS = 60
 _SURE = 0.95
+_LOOKED_AT = 200
+"""Characters the statistics look at: more make them no surer, and they were a sixth of the loop's own work."""
 
 
 @cache
@@ -94,5 +96,5 @@ def _latin_language(text: str) -> str | None:
     text = _CODE.sub(" ", text) if "`" in text else text
     if len(_LATIN.findall(text)) < _SURE_LETTERS:
         return None  # a handful of words is no base for statistics
-    language, confidence = _identifier().classify(text)
+    language, confidence = _identifier().classify(text[:_LOOKED_AT])
     return str(language) if confidence >= _SURE else None

@@ -20,6 +20,11 @@ _FAILURES_IN_A_ROW = 5
 """Rows that fail one after the other, with none finished in between, from which on the model is taken to be broken."""
 
 
+_RAMP_S = 0.2
+"""Seconds over which the first rows begin. Rows that begin together stay together where calls take the same time, and
+their answers come in one burst, of which each waits for all the others."""
+
+
 @dataclass(slots=True)
 class Tally:
     """How far a run is; a display reads it while the run goes on."""
@@ -71,8 +76,8 @@ class RowMachine:
             todo = self._todo(prompts, drawn)
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(self._concurrency):
-                        group.create_task(self._work(todo))
+                    for place in range(self._concurrency):
+                        group.create_task(self._work(todo, _RAMP_S * place / self._concurrency))
             except BaseExceptionGroup as failed:
                 raise _cause(failed) from None
 
@@ -92,7 +97,8 @@ class RowMachine:
             elif made_by != MadeBy(run.constitution, run.templates, run.models, run.sampling):
                 self.tally.other_ways += 1
 
-    async def _work(self, todo: Iterator[tuple[int, Prompt]]) -> None:
+    async def _work(self, todo: Iterator[tuple[int, Prompt]], wait: float) -> None:
+        await asyncio.sleep(wait)
         for position, prompt in todo:
             self.tally.open += 1
             try:
