@@ -20,7 +20,7 @@ setup: $(VENV)/.ready  ## make the environment in .venv
 
 demo: setup  ## make training data with the embedded model and say how to read it
 	$(BIN)/wardlaw generate examples/prompts.jsonl --benign examples/benign.jsonl --rules base --model embedded \
-		--seed 7 --samples 2 --out demo-out
+		--seed 7 --samples 2 --temperature 0.2 --max-tokens 250 --out demo-out
 	@$(BIN)/python examples/read_demo.py demo-out
 
 test: setup  ## run the fast tests
