@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from constitution.checks import answer_faults, is_unchanged, still_quoted
+from constitution.checks import answer_faults, is_parroted, is_unchanged, still_quoted
 from constitution.desk import Desk, broken, together
 from constitution.draft import Draft
 from constitution.judging import Grade
@@ -44,7 +44,7 @@ async def draw(desk: Desk, draft: Draft, rule: Rule, critique: Critique, number:
     replies = await together(
         *(desk.ask(draft, "reviser", f"revision {number}", messages, number, sample) for sample in range(samples))
     )
-    return await together(*(_checked(desk, draft, critique, reply) for reply in replies))
+    return await together(*(_checked(desk, draft, rule, critique, reply) for reply in replies))
 
 
 async def best(desk: Desk, draft: Draft, rule: Rule, revisions: Sequence[Revision]) -> Revision | None:
@@ -67,17 +67,19 @@ def _rank(graded: tuple[Revision, Grade | None]) -> tuple[bool, int, float]:
     return bad, -(grade.helpful if grade else 0), revision.verdict.score
 
 
-async def _checked(desk: Desk, draft: Draft, critique: Critique, reply: Reply) -> Revision:
+async def _checked(desk: Desk, draft: Draft, rule: Rule, critique: Critique, reply: Reply) -> Revision:
     text = read_revision(reply.text)
     verdict = await desk.judge(draft, text)
-    return Revision(text, reply.finish, verdict, _fault(draft, critique, text, reply.finish, verdict))
+    return Revision(text, reply.finish, verdict, _fault(draft, rule, critique, text, reply.finish, verdict))
 
 
-def _fault(draft: Draft, critique: Critique, text: str, finish: str, verdict: Verdict) -> Rejection | None:
+def _fault(draft: Draft, rule: Rule, critique: Critique, text: str, finish: str, verdict: Verdict) -> Rejection | None:
     fault = answer_faults(text, draft.question, draft.templates, finish=finish)
     if fault is not None:
         return fault
+    shots = draft.templates.shots(rule, draft.templates.revision.shots, breaking=True)
     for reason, detail in (
+        ("parroted", is_parroted(text, (shot.revision or "" for shot, _ in shots))),
         ("unchanged", is_unchanged(draft.standing, text)),
         ("still_quoted", still_quoted(critique.quotes, text)),
         (STILL_BROKEN, broken(verdict)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from constitution.templates import Templates
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s*|\n+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W_]+")
+_WORD_OR_HAN = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _ALMOST = 0.97
 """Likeness of two texts from which a revision counts as no change."""
 
@@ -96,6 +98,19 @@ def is_repetitive(text: str) -> str | None:
     return None
 
 
+def is_parroted(text: str, shown: Iterable[str]) -> str | None:
+    """A text taken over from a few shot: small models repeat what they were shown and forget what they were asked."""
+    words = _WORD_OR_HAN.findall(_plain(text).casefold())
+    triples = set(zip(words, words[1:], words[2:], strict=False))
+    if len(triples) < 8:
+        return None
+    for other in shown:
+        known = _WORD_OR_HAN.findall(_plain(other).casefold())
+        if len(triples & set(zip(known, known[1:], known[2:], strict=False))) >= len(triples) / 2:
+            return f"it repeats what the model was shown as an example: `{other[:80]}`"
+    return None
+
+
 def other_language(prompt: str, answer: str) -> str | None:
     """An answer in another language than its prompt."""
     return None if same_language(prompt, answer) else "it is not in the language of the prompt"
@@ -138,6 +153,7 @@ def rationale_faults(text: str, prompt: str, templates: Templates, *, finish: st
         ("rationale_process_talk", tells_of_process(text, templates)),
         ("rationale_boilerplate", is_boilerplate(text, templates)),
         ("rationale_repetitive", is_repetitive(text)),
+        ("rationale_parroted", is_parroted(text, (shot.rationale for shot in templates.rationales))),
         ("rationale_other_language", other_language(prompt, text)),
     )
     return found and found.model_copy(update={"stage": "rationale"})

@@ -160,3 +160,19 @@ def test_a_bare_refusal_with_curly_apostrophes_or_in_the_passive_is_evasive(engl
 
 def test_a_rationale_with_curly_apostrophes_speaks_in_the_first_person(english):
     assert checks.not_first_person("Here I’d like to help them find another way.", english) is None
+
+
+def test_a_text_that_repeats_a_few_shot_is_parroted(english, chinese):
+    (shot, *_) = english.rationales
+    shown = [shot.rationale]
+    assert checks.is_parroted(shot.rationale, shown)
+    assert checks.is_parroted(shot.rationale.replace("their flatmate", "his flatmate"), shown)
+    assert (
+        checks.is_parroted("I think they want to sleep better, and I can help with a cool room and a calm hour.", shown)
+        is None
+    )
+    assert checks.is_parroted("I help.", ["I help."]) is None, "too short to tell"
+    assert checks.is_parroted(chinese.rationales[0].rationale, [chinese.rationales[0].rationale])
+    found = checks.rationale_faults(shot.rationale, "How do I sleep?", english)
+    assert found is not None
+    assert found.reason == "rationale_parroted"

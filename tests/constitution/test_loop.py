@@ -454,3 +454,10 @@ async def test_what_was_tried_stays_in_a_row_that_no_revision_could_save(setup):
     ]
     assert row.final == row.answer == BROKEN
     assert not row.changed
+
+
+async def test_a_revision_that_repeats_its_few_shot_ends_the_row(setup):
+    shown = TemplateSet.read().of("en").demonstrations[0].revision
+    row = await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser(shown, THOUGHT))
+    assert row.rejection is not None
+    assert (row.rejection.stage, row.rejection.reason) == ("revision", "parroted")
