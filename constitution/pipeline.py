@@ -20,7 +20,7 @@ _FAILURES_IN_A_ROW = 5
 """Rows that fail one after the other, with none finished in between, from which on the model is taken to be broken."""
 
 
-_RAMP_S = 0.2
+RAMP_S = 0.2
 """Seconds over which the first rows begin. Rows that begin together stay together where calls take the same time, and
 their answers come in one burst, of which each waits for all the others."""
 
@@ -54,11 +54,21 @@ class Tally:
 class RowMachine:
     """Draws prompts and turns each into a kept row, `concurrency` at a time."""
 
-    def __init__(self, loop: Loop, store: RowStore, tally: Tally, claim: Claim, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        store: RowStore,
+        tally: Tally,
+        claim: Claim,
+        *,
+        concurrency: int,
+        ramp_s: float = RAMP_S,
+    ) -> None:
         self._loop = loop
         self._store = store
         self._claim = claim
         self._concurrency = concurrency
+        self._ramp_s = ramp_s
         self._failed_in_a_row = 0
         self.tally = tally
 
@@ -77,7 +87,7 @@ class RowMachine:
             try:
                 async with asyncio.TaskGroup() as group:
                     for place in range(self._concurrency):
-                        group.create_task(self._work(todo, _RAMP_S * place / self._concurrency))
+                        group.create_task(self._work(todo, self._ramp_s * place / self._concurrency))
             except BaseExceptionGroup as failed:
                 raise _cause(failed) from None
 

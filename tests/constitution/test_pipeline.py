@@ -73,7 +73,7 @@ def machine(claimed, store):
     """Makes a row machine."""
 
     def make(rows: Rows, concurrency: int = 4, **changes: Any) -> RowMachine:
-        return RowMachine(rows, store, Tally(), claimed(**changes), concurrency=concurrency)  # type: ignore[arg-type]
+        return RowMachine(rows, store, Tally(), claimed(**changes), concurrency=concurrency, ramp_s=0)  # type: ignore[arg-type]
 
     return make
 
@@ -228,3 +228,15 @@ def test_a_full_disk_under_the_ids_that_were_drawn_is_said():
         drawn._db.execute("PRAGMA max_page_count = 4")
         with pytest.raises(StoreError, match="temporary files"):
             any(not drawn.first(f"id{number}") for number in range(5000))
+
+
+async def test_the_first_rows_begin_one_after_the_other(claimed, store, row_with):
+    rows = Rows(row_with)
+    made = RowMachine(rows, store, Tally(), claimed(), concurrency=4, ramp_s=3600)  # type: ignore[arg-type]
+    run = asyncio.create_task(made.run(prompt(number) for number in range(3)))
+    while made.tally.accepted < 3:
+        await asyncio.wait({run}, timeout=0.01)
+    assert rows.most_open == 1, "the other places are still waiting for their turn"
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
