@@ -1,0 +1,90 @@
+"""What a text is searched for before any view is built: one pass of one automaton tells which views could say more.
+
+A plain text pays for this pass and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from guard.views.words import mirrored, rotated
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_GAP = r"(?:[ \t\r\n]{1,4}|[ \t]?[.\-_*/\\|,+~:;'\"^=][ \t]?[.\-_*/\\|,+~:;'\"^=]?)"
+_HAN = r"[\x{3400}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{3ffff}]"
+
+_PLAIN: tuple[tuple[str, str], ...] = (
+    ("fold", r"[\x00-\x08\x0e-\x1f\x7f]"),
+    (
+        "collapse",
+        rf"(?:^|[^\w'])[A-Za-z@$!](?:{_GAP}[\w@$!]){{2}}(?:$|[^\w'])"
+        r"|(?:^|[^\w.*|~\-@/])[A-Za-z]{1,3}(?:[.*_|~\-][A-Za-z]{1,3})+(?:$|[^A-Za-z0-9@/])"
+        r"|[A-Za-z][0-9@$!|]{1,3}[A-Za-z]|(?:^|[^\w@$!])(?:[0-9][A-Za-z]{3}|[@$][A-Za-z]{2})"
+        r"|[A-Za-z]{2}[013-8](?:$|\W)"
+        f"|(?i:{'|'.join(letter * (4 if letter == 'w' else 3) for letter in _LETTERS)})"
+        f"|(?i:(?:^|\\W)(?:{'|'.join(letter * 2 + '+' for letter in _LETTERS)}){{3,}}(?:$|\\W))",
+    ),
+    ("url", "%[0-9A-Fa-f]{2}"),
+    ("html", "&(?:#[0-9]|#[xX][0-9A-Fa-f]|[A-Za-z][A-Za-z0-9]+;)"),
+    ("escapes", r"\\x[0-9A-Fa-f]{2}|\\[0-3][0-7]{2}|[\\%]u[0-9A-Fa-f{]|\\U[0-9A-Fa-f]|U\+[0-9A-Fa-f]{4}"),
+    ("quoted", "(?:=[0-9A-F]{2}){2}"),
+    (
+        "base64",
+        # Words have no capital or digit after a small letter; base64 of text has one within eight letters.
+        r"[A-Za-z0-9+/_\-]{6}=|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[A-Za-z][0-9][A-Za-z]",
+    ),
+    ("base32", "[A-Z2-7]{16}"),
+    ("hex", r"[0-9A-Fa-f]{8}|[0-9A-Fa-f]{2}(?:[ ,:;\-]{1,2}(?:0[xX])?[0-9A-Fa-f]{2}){2}"),
+    ("numbers", "[0-9]{2,3}(?:[ ,;]{1,2}[0-9]{2,3}){2}"),
+    ("binary", "[01]{8}[ ,]?[01]{8}"),
+    ("morse", r"[.\-]{1,5}(?:(?: ?[/|] ?| {1,3})[.\-]{1,5}){2}"),
+    ("rot13", rf"(?i:\b(?:{'|'.join(rotated())})\b|\brot.?13\b|\bcaesar\b|\bcipher)"),
+    (
+        "reversed",
+        rf"(?i:\b(?:{'|'.join(mirrored())})\b|\bbackwards?\b|\brevers|\bmirror)|(?:^|\s)={{1,2}}[A-Za-z0-9+/]{{6}}",
+    ),
+)
+
+
+def _wide() -> tuple[tuple[str, str], ...]:
+    from guard.views.folding import reasons_to_fold
+
+    selectors = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
+    return (
+        ("fold", reasons_to_fold()),
+        ("collapse", rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"),
+        ("tags", r"[\x{e0000}-\x{e007f}]"),
+        ("selectors", rf"{selectors}{selectors}|[A-Za-z]{selectors}"),
+        ("bidi", r"[\x{202d}\x{202e}]"),
+        ("zero", r"[\x{ad}\x{34f}\x{115f}\x{1160}\x{180e}\x{200b}-\x{200f}\x{2060}-\x{206f}\x{3164}\x{feff}\x{ffa0}]"),
+        ("morse", r"[.\-·−]{1,5}(?:(?: ?[/|] ?| {1,3})[.\-·−]{1,5}){2}"),
+    )
+
+
+@lru_cache(maxsize=2)
+def _automaton(plain: bool) -> tuple[Callable[[bytes], list[int]], tuple[str, ...]]:
+    import re2
+
+    options = re2.Options()
+    options.max_mem = 256 << 20
+    options.log_errors = False
+    patterns = _PLAIN if plain else (*_PLAIN, *_wide())
+    found = re2.Set.SearchSet(options)
+    for _, pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found.Match, tuple(name for name, _ in patterns)
+
+
+def find_reasons(text: str) -> frozenset[str]:
+    """Names of the families of views that could show something new in a text."""
+    plain = text.isascii()
+    match, names = _automaton(plain)
+    hits = match(text.encode() if plain else text.encode("utf-8", "replace"))
+    if not hits:
+        return _NONE
+    return frozenset(names[hit] for hit in hits)
+
+
+_NONE: frozenset[str] = frozenset()

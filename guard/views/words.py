@@ -1,0 +1,41 @@
+"""Small words by which English is known, forwards, backwards and under rot13."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_COMMON = (
+    "the and how make for with you that this what from have can your where which would could should about when there"
+    " into they will some tell give write need want please who why are not has was were been just them then than"
+)
+_SHORT = " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
+
+_ENGLISH = re.compile(rf"\b(?:{'|'.join(_COMMON.split())})\b", re.IGNORECASE)
+_ANY_ENGLISH = re.compile(rf"\b(?:{'|'.join((_COMMON + _SHORT).split())})\b", re.IGNORECASE)
+
+
+def count_english(text: str, enough: int) -> int:
+    """How many different English function words stand in the text, counted up to `enough`."""
+    seen: set[str] = set()
+    for match in _ENGLISH.finditer(text):
+        seen.add(match[0].lower())
+        if len(seen) >= enough:
+            break
+    return len(seen)
+
+
+def is_english(text: str) -> bool:
+    """Whether any English function word stands in the text."""
+    return _ANY_ENGLISH.search(text) is not None
+
+
+def rotated() -> list[str]:
+    """The function words under rot13, less those that are words themselves."""
+    return sorted({codecs.encode(word, "rot13") for word in _COMMON.split()} - {"ner", "jnf", "abg", "ure"})
+
+
+def mirrored() -> list[str]:
+    """The function words backwards, less those that are words, names or abbreviations themselves."""
+    taken = {"dna", "era", "saw", "ton", "nac", "neeb", "tsuj", "sah", "ohw"}
+    return sorted({word[::-1] for word in _COMMON.split()} - taken)
