@@ -27,6 +27,15 @@ class Scan:
     topics: Mapping[str, float] = field(default_factory=dict)
     """Rule id -> how near the text is to what the rule is about, from -1 to 1, whether or not it breaks it."""
 
+    clear: bool = False
+    """Plainly harmless: the detectors that look only where this is in doubt (`Detector.skips_clear`) need not look."""
+
+    unsure: frozenset[str] = frozenset()
+    """Rules whose score lies in the band below the threshold where a dearer detector is to be asked."""
+
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Rule id -> why it could not be looked for in this exchange. The gate counts these as degraded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cover:
@@ -62,6 +71,10 @@ class Detector(Protocol):
     def instant(self) -> bool:
         """Whether a short text costs microseconds, so that it may run on an event loop."""
 
+    @property
+    def skips_clear(self) -> bool:
+        """Whether it need not look at what a detector before it has called clear."""
+
     def covers(self, rule: Rule, part: Part) -> Cover:
         """Whether it looks for `rule` in `part`; asked once a part, not once a text."""
 
@@ -77,6 +90,20 @@ class Detector(Protocol):
 
     def close(self) -> None:
         """Let go of models and threads. May be called twice."""
+
+
+@runtime_checkable
+class AskedDetector(Detector, Protocol):
+    """A detector that asks a model elsewhere, and only about the rules that those before it left open."""
+
+    async def ask(self, exchanges: Sequence[Exchange], rules: Sequence[frozenset[str]]) -> list[Scan]:
+        """Look at the last message of each exchange for the rules named beside it; an empty set asks nothing.
+
+        Rules that it could not ask about stand in `Scan.failed`; it raises only what makes every answer impossible.
+        """
+
+    def always(self, rule: Rule) -> bool:
+        """Whether it is asked about the rule whatever the detectors before it have seen."""
 
 
 def parts(exchange: Exchange) -> tuple[tuple[Part, str], ...]:
