@@ -16,6 +16,7 @@ from guard.views.maps import Rewrite
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]{6,}+(?:[ \t]*+\r?\n[ \t]*+[A-Za-z0-9+/_\-]{4,}+)*+={0,2}")
 _BASE64_PIECE = re.compile(r"[A-Za-z0-9+/_\-]{6,}+={0,2}")
 _BASE64_INNER = re.compile(r"[A-Za-z0-9+]{6,}+={0,2}")
+_COMPOUND = re.compile(r"[\n/_-]")
 _BASE32 = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16,}+={0,6}(?![A-Za-z0-9])")
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:0[xX])?(?:[0-9A-Fa-f]{2}){4,}+(?![0-9A-Za-z])"
@@ -67,7 +68,7 @@ def _put_base64(rewrite: Rewrite, token: str, start: int, finer: tuple[re.Patter
     letters = token.rstrip("=") if at is None else "".join(token[place] for place in at)
     plain = _decode64(letters, padded=token.endswith("="))
     if plain is None:
-        for match in finer[0].finditer(token) if finer else ():
+        for match in finer[0].finditer(token) if finer and _COMPOUND.search(token) else ():
             _put_base64(rewrite, match[0], start + match.start(), finer[1:])
         return
     ascii_only = len(plain) == len(letters) * 6 // 8
@@ -90,7 +91,7 @@ def _broken(token: str) -> bool:
 
 
 def _decode64(letters: str, padded: bool) -> str | None:
-    if letters.islower() or (letters.isalpha() and letters[1:].islower()) or letters.isdigit():
+    if letters[1:].islower() or letters.isdigit() or not letters.strip("0123456789ABCDEF"):
         return None
     letters = letters[: len(letters) - (len(letters) % 4 == 1)].translate({45: 43, 95: 47})
     try:
@@ -100,7 +101,7 @@ def _decode64(letters: str, padded: bool) -> str | None:
         plain = base64.b64decode(letters + "=" * (-len(letters) % 4)).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return plain if reads(plain, strict=len(letters) < 16 and not padded) else None
+    return plain if reads(plain, strict=len(letters) < 10 and not padded) else None
 
 
 def read_base32(text: str) -> Decoded:

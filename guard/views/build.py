@@ -48,7 +48,8 @@ _DECODERS: tuple[tuple[str, _Decoder], ...] = (
 )
 
 _HIDING = frozenset({"tags", "selectors", "bidi", "zero"})
-_TURNING = frozenset({"rot13", "reversed"})
+_FOLDING = frozenset("fold-step fold-always fold-regional fold-foreign fold-han fold-symbols".split())
+_COLLAPSING = frozenset({"apart", "leet", "long"})
 
 
 def views(text: str) -> Views:
@@ -82,16 +83,16 @@ class _Build:
         while queue:
             view, reasons, depth = queue.pop(0)
             base = view
-            if "fold" in reasons:
-                folded = self._step(view, "folded", fold(view.text))
+            if reasons & _FOLDING:
+                folded = self._step(view, "folded", fold(view.text, reasons))
                 if folded is not view:
                     base = folded
                     self._keep(folded)
-                    reasons = reasons | find_reasons(folded.text) - {"fold"}
-            if "collapse" in reasons:
-                self._collapse(base)
+                    reasons = reasons | find_reasons(folded.text) - _FOLDING
+            if reasons & _COLLAPSING:
+                self._collapse(base, reasons)
             if depth >= MAX_DEPTH:
-                self.capped = self.capped or bool(reasons - {"fold", "collapse"})
+                self.capped = self.capped or bool(reasons - _FOLDING - _COLLAPSING)
                 continue
             decoded = self._decode(view if reasons & _HIDING else base, reasons)
             read = [decoded] if decoded else []
@@ -102,8 +103,8 @@ class _Build:
                 read.append(self._step(base, "reversed", (base.text[::-1], Map.mirror(len(base.text)))))
             queue += [(new, find_reasons(new.text), depth + 1) for new in read if new is not base and self._keep(new)]
 
-    def _collapse(self, base: View) -> None:
-        for name, steps in collapse(base.text):
+    def _collapse(self, base: View, reasons: frozenset[str]) -> None:
+        for name, steps in collapse(base.text, reasons):
             view = base
             for text, made in steps:
                 view = View(name if base.name == "raw" else f"{base.name}>{name}", text, view, made)

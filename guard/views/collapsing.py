@@ -11,7 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from guard.views.maps import Map, Rewrite
+from guard.views.maps import EVERY_OTHER, Map, Rewrite
+from guard.views.triggers import find_reasons
 
 _GAP = r"(?:[ \t\r\n\u3000]{1,4}|[ \t]?[.\-_*/\\|,+~·•:;'\"^=][ \t]?[.\-_*/\\|,+~·•:;'\"^=]?)"
 _SIGN = r"[^\W_]|[@$!]"
@@ -32,26 +33,30 @@ _LEET_ELL = _LEET | {ord(sign): ord("l") for sign in "1!|"} | {ord("6"): ord("g"
 _LONG = re.compile(
     r"(?<!\w)(?:([A-Za-z])\1++){3,}+(?!\w)|(?P<drawn>(?P<letter>[^\W\d_])(?P=letter){2,}+)", re.IGNORECASE
 )
-_RUN = re.compile(r"(.)\1*+", re.IGNORECASE)
+_RUN = re.compile(r"(.)\1*+")
 
 
-def collapse(text: str) -> Iterator[tuple[str, list[tuple[str, Map | None]]]]:
+def collapse(text: str, reasons: frozenset[str]) -> Iterator[tuple[str, list[tuple[str, Map | None]]]]:
     """The collapsed readings of a text: a name, and the steps that lead to it, each with its map.
 
-    A step without a map kept every character in its place.
+    A step without a map kept every character in its place. `reasons` are those of `apart`, `leet` and `long` that the
+    text gives.
     """
     steps: list[tuple[str, Map | None]] = []
-    joined = _join(text)
+    joined = _join(text) if "apart" in reasons else None
     if joined:
         steps.append(joined)
         text = joined[0]
-    plain = _unleet(text, _LEET)
-    ell = _unleet(text, _LEET_ELL)
+        # Letters brought together may show more than the reasons of the text that they stood apart in.
+        reasons = find_reasons(text)
+    leet = "leet" in reasons
+    plain, ell = (_unleet(text, _LEET), _unleet(text, _LEET_ELL)) if leet else (text, text)
     for name, spelt in (("collapsed", plain), ("collapsed-l", ell)):
         if name == "collapsed-l" and ell == plain:
             continue
         read = steps if spelt == text else [*steps, (spelt, None)]
-        once, twice = _shorten(spelt, 1), _shorten(spelt, 2)
+        long = "long" in (reasons if spelt == text else find_reasons(spelt))
+        once, twice = (_shorten(spelt, 1), _shorten(spelt, 2)) if long else (None, None)
         if once or read:
             yield name, [*read, *([once] if once else [])]
         if twice and once and twice[0] != once[0]:
@@ -75,6 +80,9 @@ def _join(text: str) -> tuple[str, Map] | None:
 
 def _put_joined(rewrite: Rewrite, text: str, start: int, end: int, gap: re.Pattern[str]) -> None:
     if gap is not _NOT_HAN and sum(char.isalpha() for char in text[start:end]) < 3:
+        return
+    if gap is _GAPS and text[start:end:2].isalnum() and len(set(text[start + 1 : end : 2])) == 1:
+        rewrite.put(start, end, text[start:end:2], EVERY_OTHER)
         return
     gaps = [(match.span(), match[0]) for match in gap.finditer(text, start, end)]
     usual = Counter(what for _, what in gaps).most_common(1)[0][0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,46 +26,75 @@ class _Folder(NamedTuple):
     tables: Tables
     step: re.Pattern[str]
     """What changes the length: marks, invisible characters, ligatures, jamo, terminal colours."""
-    foreign: re.Pattern[str]
-    foreign_word: re.Pattern[str]
-    symbol: re.Pattern[str]
     regional: re.Pattern[str]
 
 
 @lru_cache(maxsize=1)
 def _folder() -> _Folder:
     drawn = tables()
-    foreign = chars(drawn.foreign)
     regional = "[\U0001f1e6-\U0001f1ff]"
     return _Folder(
         drawn,
         re.compile(
-            f"(?P<gone>[{ZERO_WIDTH}{CONTROLS}]++)|(?P<marked>[^\\W\\d_]?[{MARKS}][{MARKS}{ZERO_WIDTH}]*+)"
+            f"(?P<marked>[{MARKS}][{MARKS}{ZERO_WIDTH}]*+)|(?P<gone>[{ZERO_WIDTH}{CONTROLS}]++)"
             f"|(?P<longer>[{chars(drawn.longer)}])|(?P<jamo>[\u1100-\u115e\u1161-\u11ff\uff66-\uff9f]++)"
-            "|(?P<colour>\x1b\\[[0-9;]{0,16}[A-Za-z])|(?P<gone2>\x1b)"
+            "|(?P<colour>\x1b(?:\\[[0-9;]{0,16}[A-Za-z])?)"
         ),
-        re.compile(f"[{foreign}]"),
-        re.compile(f"[A-Za-z0-9_@$]*+[{foreign}][{foreign}\\w]*+"),
-        re.compile(f"(?<=[A-Za-z])[{chars(c for c in drawn.symbols if c not in (0xD7,))}](?=[A-Za-z])"),
         re.compile(f"{regional}(?: ?{regional}){{2,}}+"),
     )
 
 
-def reasons_to_fold() -> str:
-    """An expression, for RE2, of what a text must hold for folding to be worth a look."""
+def reasons_to_fold() -> tuple[tuple[str, str], ...]:
+    """Names of the ways of folding, and an expression, for RE2, of what a text must hold to be worth a look."""
     drawn = tables()
+    # Keycaps, emoji selectors and joiners, flags spelt with tags: a reason only beside a letter or digit.
+    emoji = "\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e0fff"
     zero = ZERO_WIDTH.replace("\ufe00-\ufe0f", "").replace("\u200b-\u200f", "\u200b\u200c\u200e\u200f")
+    zero = zero.replace("\U000e0000-\U000e0fff", "")
+    marks = MARKS.replace("\u20d0-\u20ff", "\u20d0-\u20e2\u20e4-\u20ff")
     regional = "[\U0001f1e6-\U0001f1ff]"
     return (
-        f"[{drawn.reasons}{chars(drawn.foreign)}{MARKS}{zero}\\x00-\\x08\\x0e-\\x1f\\x7f-\\x{{9f}}]"
-        f"|{regional} ?{regional} ?{regional}|[A-Za-z0-9]+[\u200d\ufe00-\ufe0f]|[\u200d\ufe0f][A-Za-z0-9]"
-        f"|[A-Za-z][\u200d\ufe0f]?[{chars(drawn.symbols)}][\u200d\ufe0f]?[A-Za-z]|[{chars(drawn.han)}]{{3}}|[\u1100-\u11ff]"
+        (
+            "fold-step",
+            f"[{drawn.reasons_longer}{marks}{zero}\u1100-\u11ff\\x{{80}}-\\x{{9f}}]|[A-Za-z][{emoji}]|[{emoji}][A-Za-z]",
+        ),
+        ("fold-always", f"[{drawn.reasons}]"),
+        ("fold-regional", f"{regional} ?{regional} ?{regional}"),
+        ("fold-foreign", f"[{chars(drawn.foreign)}]"),
+        ("fold-han", f"[{chars(drawn.han)}]{{3}}"),
+        ("fold-symbols", f"[A-Za-z][{chars(drawn.symbols)}][A-Za-z]"),
     )
 
 
-def fold(text: str) -> tuple[str, Map | None] | None:
-    """The folded text and its map (None where every character kept its place), or None where nothing changes."""
+def fold(text: str, reasons: frozenset[str]) -> tuple[str, Map | None] | None:
+    """The folded text and its map (None where every character kept its place), or None where nothing changes.
+
+    Args:
+        text: any text.
+        reasons: which of `reasons_to_fold` it gives.
+    """
     folder = _folder()
+    plain, made = text, None
+    if "fold-step" in reasons:
+        done = _fold_lengths(text, folder)
+        if done:
+            # What stood apart for the invisible characters between may now be one word.
+            plain, made = done
+            reasons = find_ways(plain)
+    for way, run in _WAYS:
+        if way in reasons:
+            plain = run(plain, folder)
+    return None if plain == text else (plain, made)
+
+
+def find_ways(text: str) -> frozenset[str]:
+    """The ways of folding that keep the length and could change a text; `fold-always` with any other."""
+    from guard.views.triggers import find_reasons
+
+    return find_reasons(text) | {"fold-always"}
+
+
+def _fold_lengths(text: str, folder: _Folder) -> tuple[str, Map] | None:
     rewrite = Rewrite(text)
     longer = folder.tables.longer
     for match in folder.step.finditer(text):
@@ -72,62 +102,59 @@ def fold(text: str) -> tuple[str, Map | None] | None:
         if match.lastgroup == "longer":
             rewrite.put(start, end, longer[ord(match[0])])
         elif match.lastgroup == "marked":
-            _put_marked(rewrite, match[0], start, end)
+            _put_marked(rewrite, text, start, end)
         elif match.lastgroup == "jamo":
             composed = unicodedata.normalize("NFKC", match[0])
             if composed != match[0]:
                 rewrite.put(start, end, composed)
         else:
             rewrite.put(start, end, "")
-    done = rewrite.finish()
-    plain, made = done or (text, None)
-    plain = plain.translate(folder.tables.always)
-    plain = folder.regional.sub(lambda match: match[0].translate(folder.tables.regional), plain)
-    plain = _fold_foreign(plain, folder)
-    plain = _fold_han(plain, folder.tables.han)
-    plain = folder.symbol.sub(lambda match: match[0].translate(folder.tables.symbols), plain)
-    return None if plain == text else (plain, made)
+    return rewrite.finish()
 
 
-def _put_marked(rewrite: Rewrite, marked: str, start: int, end: int) -> None:
-    base = marked[0] if marked[0].isalpha() else ""
-    if base and not base.isascii():
-        # A letter such as й written in two characters is one letter, and not its base.
-        composed = unicodedata.normalize("NFC", marked[:2])
-        base = composed if len(composed) == 1 else base
-    if base == marked[0]:
-        rewrite.put(start + 1, end, "")
+def _fold_regional(text: str, folder: _Folder) -> str:
+    return folder.regional.sub(lambda match: match[0].translate(folder.tables.regional), text)
+
+
+def _fold_symbols(text: str, folder: _Folder) -> str:
+    return _BETWEEN.sub(lambda match: folder.tables.symbols.get(ord(match[0]), match[0]), text)
+
+
+def _put_marked(rewrite: Rewrite, text: str, start: int, end: int) -> None:
+    base = text[start - 1] if start else ""
+    # A letter such as й written in two characters is one letter, and not its base.
+    composed = unicodedata.normalize("NFC", text[start - 1 : start + 1]) if base and not base.isascii() else ""
+    if len(composed) == 1 and not unicodedata.name(composed, "").startswith("LATIN"):
+        rewrite.put(start - 1, end, composed)
     else:
-        rewrite.put(start, end, base)
+        rewrite.put(start, end, "")
 
 
 def _fold_foreign(text: str, folder: _Folder) -> str:
-    if not folder.foreign.search(text):
-        return text
     table = folder.tables.foreign
     own = loose = strict = 0
-    for match in folder.foreign_word.finditer(text):
+    for match in _WORD.finditer(text):
         word = match[0]
-        if not _has_latin(word):
-            if all(letter in _LOOKALIKE for letter in word):
+        if not word.isascii() and not _has_latin(word):
+            if _LOOKALIKE.issuperset(word):
                 strict += len(word)
-            elif all(ord(letter) in table for letter in word):
+            elif table.keys() >= set(map(ord, word)):
                 loose += len(word)
             else:
-                own += len(word)
+                own += sum(ord(letter) in table for letter in word)
     latin = len(text.encode("ascii", "ignore").translate(None, _NOT_LETTERS))
     all_strict = strict > 0 and latin + strict > own + loose
-    all_loose = latin > 3 * (own + loose) or (
-        own + loose > 0 and count_english(text.translate(table), 2) >= 2 > count_english(text, 2)
-    )
+    all_loose = latin >= 2 * (own + loose) or count_english(text.translate(table)) >= 2 > count_english(text)
 
     def choose(match: re.Match[str]) -> str:
         word = match[0]
-        if _has_latin(word) or all_loose or (all_strict and all(letter in _LOOKALIKE for letter in word)):
+        if word.isascii():
+            return word
+        if _has_latin(word) or all_loose or (all_strict and _LOOKALIKE.issuperset(word)):
             return word.translate(table)
         return word
 
-    return folder.foreign_word.sub(choose, text)
+    return _WORD.sub(choose, text)
 
 
 _NOT_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha() or code > 127)
@@ -137,11 +164,14 @@ def _has_latin(word: str) -> bool:
     return bool(_LATIN_LETTER.search(word))
 
 
+_WORD = re.compile(r"[\w@$]++")
+_BETWEEN = re.compile(r"[^\x00-\x7f](?<=[A-Za-z].)(?=[A-Za-z])")
 _LATIN_LETTER = re.compile("[A-Za-z]")
 _HAN_CHAR = re.compile(f"[{_HAN}]")
 
 
-def _fold_han(text: str, table: dict[int, str]) -> str:
+def _fold_han(text: str, folder: _Folder) -> str:
+    table = folder.tables.han
     first = _HAN_CHAR.search(text)
     if not first or ord(first[0]) not in table:
         return text
@@ -149,3 +179,16 @@ def _fold_han(text: str, table: dict[int, str]) -> str:
     if len(found) < 3 or any(ord(char) not in table for char in found):
         return text
     return text.translate(table)
+
+
+def _fold_always(text: str, folder: _Folder) -> str:
+    return text.translate(folder.tables.always)
+
+
+_WAYS: tuple[tuple[str, Callable[[str, _Folder], str]], ...] = (
+    ("fold-always", _fold_always),
+    ("fold-regional", _fold_regional),
+    ("fold-foreign", _fold_foreign),
+    ("fold-han", _fold_han),
+    ("fold-symbols", _fold_symbols),
+)

@@ -15,6 +15,8 @@ BLOCK = (0, 1)
 """The rate of a stretch that came from its source as a whole: each character maps to all of it."""
 COPY = (1, 1)
 MIRROR = (-1, 1)
+EVERY_OTHER = (2, 0)
+"""The rate of letters that stood apart by one character each, which is left out."""
 
 
 class Map:
@@ -89,6 +91,8 @@ class Map:
         step = index - self._at[row]
         if num < 0:
             return high - step - 1, high - step
+        if den == 0:
+            return low + step * num, low + step * num + 1
         begin = min(low + step * num // den, high - 1)
         return begin, max(begin + 1, min(high, low + -(-(step + 1) * num // den)))
 

@@ -23,10 +23,13 @@ ZERO_WIDTH = (
 
 CONTROLS = "\\x00-\\x08\\x0e-\\x1a\\x1c-\\x1f\\x7f-\\x9f"
 
-_FOREIGN = frozenset(
-    "GREEK CYRILLIC ARMENIAN CHEROKEE COPTIC LISU CANADIAN DESERET OGHAM RUNIC GOTHIC CARIAN LYCIAN LYDIAN OLD TIFINAGH"
-    " GLAGOLITIC OSAGE VAI GEORGIAN OSMANYA WARANG BAMUM".split()
+_FOREIGN = frozenset("GREEK CYRILLIC ARMENIAN CANADIAN GEORGIAN".split())
+"""Scripts whose words are read as they are unless there is reason not to."""
+_RARE = frozenset(
+    "CHEROKEE COPTIC LISU DESERET OGHAM RUNIC GOTHIC CARIAN LYCIAN LYDIAN OLD TIFINAGH GLAGOLITIC OSAGE VAI OSMANYA"
+    " WARANG BAMUM".split()
 )
+"""Scripts that, in a chat, are nearly always there for their shapes."""
 _EVERYDAY = frozenset("ªºµ©®ℹⓂ№™")
 """Letter-like signs of ordinary text: folded along with others, but no reason to fold."""
 
@@ -46,7 +49,9 @@ class Tables(NamedTuple):
     """Han and kana characters that look like a Latin letter."""
     regional: dict[int, str]
     reasons: str
-    """Class of the characters that are a reason to fold wherever they stand."""
+    """Class of the characters of `always` that are a reason to fold wherever they stand."""
+    reasons_longer: str
+    """The same for `longer`."""
 
 
 def chars(codes: Iterable[int]) -> str:
@@ -67,8 +72,8 @@ def tables() -> Tables:
     """All tables; see `Tables`."""
     from decancer_py import parse
 
-    found = Tables({}, {}, {}, {}, {}, {}, "")
-    reasons = []
+    found = Tables({}, {}, {}, {}, {}, {}, "", "")
+    reasons: set[int] = set()
     invisible = re.compile(f"[{MARKS}{ZERO_WIDTH}]")
     for code in (*range(0xA0, 0xAC00), *range(0xF900, 0x20000), *range(0x2F800, 0x2FA20)):
         char = chr(code)
@@ -83,10 +88,9 @@ def tables() -> Tables:
         plain = unicodedata.normalize("NFKC", char)
         letters = [letter for letter in unicodedata.normalize("NFKD", char) if letter.isascii() and letter.isalnum()]
         name = unicodedata.name(char, "")
-        if len(letters) == 1 and kind != "No":
-            shape = letters[0]
-        else:
-            shape = _shape(parse, char) if plain == char else ""
+        shape = letters[0] if len(letters) == 1 and kind != "No" else ""
+        if not shape and plain == char:
+            shape = _shape(parse, char)
         if char.isupper() or (letters and letters[0].isupper()):
             shape = shape.upper()
         latin = len(letters) == 1 or "LATIN" in name or "SMALL CAPITAL" in name or name.startswith("MODIFIER LETTER")
@@ -95,16 +99,19 @@ def tables() -> Tables:
         elif latin and shape:
             (found.always if len(shape) == 1 else found.longer)[code] = shape
             if shape.isalpha() and char not in _EVERYDAY:
-                reasons.append(code)
+                reasons.add(code)
         elif plain != char:
             (found.always if len(plain) == 1 else found.longer)[code] = plain
             if kind[0] == "L" or (plain.isascii() and plain.isalpha() and char not in _EVERYDAY):
-                reasons.append(code)
-        elif kind[0] in "LN" and len(shape) == 1 and name.split(" ", 1)[0] in _FOREIGN:
-            found.foreign[code] = shape
+                reasons.add(code)
+        elif kind[0] in "LN" and len(shape) == 1 and name.split(" ", 1)[0] in _FOREIGN | _RARE:
+            (found.foreign if name.split(" ", 1)[0] in _FOREIGN else found.always)[code] = shape
+            reasons.add(code)
         elif kind in ("So", "Sm", "Sc") and len(shape) == 1:
             found.symbols[code] = shape
-    return found._replace(reasons=chars(reasons))
+    return found._replace(
+        reasons=chars(found.always.keys() & reasons), reasons_longer=chars(found.longer.keys() & reasons)
+    )
 
 
 def _shape(parse: Callable[..., object], char: str) -> str:

@@ -12,28 +12,49 @@ from guard.views.words import mirrored, rotated
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _GAP = r"(?:[ \t\r\n]{1,4}|[ \t]?[.\-_*/\\|,+~:;'\"^=][ \t]?[.\-_*/\\|,+~:;'\"^=]?)"
+_ZERO = (
+    r"[\x{ad}\x{34f}\x{115f}\x{1160}\x{180e}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{206a}-\x{206f}"
+    r"\x{3164}\x{feff}\x{ffa0}]"
+)
 _HAN = r"[\x{3400}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{3ffff}]"
 
+
+def _runs(letter: str) -> tuple[str, str]:
+    # Addresses begin with `www`.
+    size = 4 if letter == "w" else 3
+    return letter * size, letter.upper() * 3
+
+
+def _mixed() -> str:
+    # A word has a capital only in front and no digit; base64 of text has one within any six letters or so.
+    letter = "[A-Za-z0-9+/_-]"
+    ups = (f"{letter}{{{before}}}[a-z][A-Z0-9]{letter}{{{4 - before}}}" for before in range(5))
+    downs = (f"{letter}{{{before}}}[A-Z0-9][a-z]{letter}{{{4 - before}}}" for before in range(1, 5))
+    return "|".join((f"{letter}{{6}}=", *ups, *downs))
+
+
 _PLAIN: tuple[tuple[str, str], ...] = (
-    ("fold", r"[\x00-\x08\x0e-\x1f\x7f]"),
+    ("fold-step", r"[\x00-\x08\x0e-\x1f\x7f]"),
     (
-        "collapse",
+        "apart",
         rf"(?:^|[^\w'])[A-Za-z@$!](?:{_GAP}[\w@$!]){{2}}(?:$|[^\w'])"
-        r"|(?:^|[^\w.*|~\-@/])[A-Za-z]{1,3}(?:[.*_|~\-][A-Za-z]{1,3})+(?:$|[^A-Za-z0-9@/])"
-        r"|[A-Za-z][0-9@$!|]{1,3}[A-Za-z]|(?:^|[^\w@$!])(?:[0-9][A-Za-z]{3}|[@$][A-Za-z]{2})"
-        r"|[A-Za-z]{2}[013-8](?:$|\W)"
-        f"|(?i:{'|'.join(letter * (4 if letter == 'w' else 3) for letter in _LETTERS)})"
-        f"|(?i:(?:^|\\W)(?:{'|'.join(letter * 2 + '+' for letter in _LETTERS)}){{3,}}(?:$|\\W))",
+        r"|(?:^|[^\w.*|~\-@/])[A-Za-z]{1,3}(?:[.*_|~\-][A-Za-z]{1,3})+(?:$|[^A-Za-z0-9@/])",
+    ),
+    (
+        "leet",
+        r"[A-Za-z][0-9@$!|]{1,3}[A-Za-z]|(?:^|[^\w@$!])(?:[0-9][A-Za-z]{3}|[@$][A-Za-z]{2})"
+        r"|[A-Za-z]{2}[013-8](?:$|\W)",
+    ),
+    (
+        "long",
+        f"{'|'.join(run for letter in _LETTERS for run in _runs(letter))}"
+        f"|(?:^|\\W)(?:{'|'.join(letter * 2 + '+' for letter in _LETTERS + _LETTERS.upper())}){{3,}}(?:$|\\W)",
     ),
     ("url", "%[0-9A-Fa-f]{2}"),
     ("html", "&(?:#[0-9]|#[xX][0-9A-Fa-f]|[A-Za-z][A-Za-z0-9]+;)"),
     ("escapes", r"\\x[0-9A-Fa-f]{2}|\\[0-3][0-7]{2}|[\\%]u[0-9A-Fa-f{]|\\U[0-9A-Fa-f]|U\+[0-9A-Fa-f]{4}"),
     ("quoted", "(?:=[0-9A-F]{2}){2}"),
-    (
-        "base64",
-        # Words have no capital or digit after a small letter; base64 of text has one within eight letters.
-        r"[A-Za-z0-9+/_\-]{6}=|[a-z0-9][A-Z]|[A-Z]{2}[a-z]|[A-Za-z][0-9][A-Za-z]",
-    ),
+    ("base64", _mixed()),
     ("base32", "[A-Z2-7]{16}"),
     ("hex", r"[0-9A-Fa-f]{8}|[0-9A-Fa-f]{2}(?:[ ,:;\-]{1,2}(?:0[xX])?[0-9A-Fa-f]{2}){2}"),
     ("numbers", "[0-9]{2,3}(?:[ ,;]{1,2}[0-9]{2,3}){2}"),
@@ -52,12 +73,12 @@ def _wide() -> tuple[tuple[str, str], ...]:
 
     selectors = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
     return (
-        ("fold", reasons_to_fold()),
-        ("collapse", rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"),
+        *reasons_to_fold(),
+        ("apart", rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"),
         ("tags", r"[\x{e0000}-\x{e007f}]"),
         ("selectors", rf"{selectors}{selectors}|[A-Za-z]{selectors}"),
         ("bidi", r"[\x{202d}\x{202e}]"),
-        ("zero", r"[\x{ad}\x{34f}\x{115f}\x{1160}\x{180e}\x{200b}-\x{200f}\x{2060}-\x{206f}\x{3164}\x{feff}\x{ffa0}]"),
+        ("zero", f"{_ZERO}{_ZERO}|[A-Za-z]{_ZERO}[A-Za-z]{_ZERO}"),
         ("morse", r"[.\-·−]{1,5}(?:(?: ?[/|] ?| {1,3})[.\-·−]{1,5}){2}"),
     )
 

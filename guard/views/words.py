@@ -11,18 +11,13 @@ _COMMON = (
 )
 _SHORT = " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
 
-_ENGLISH = re.compile(rf"\b(?:{'|'.join(_COMMON.split())})\b", re.IGNORECASE)
+_WORDS = frozenset(_COMMON.split())
 _ANY_ENGLISH = re.compile(rf"\b(?:{'|'.join((_COMMON + _SHORT).split())})\b", re.IGNORECASE)
 
 
-def count_english(text: str, enough: int) -> int:
-    """How many different English function words stand in the text, counted up to `enough`."""
-    seen: set[str] = set()
-    for match in _ENGLISH.finditer(text):
-        seen.add(match[0].lower())
-        if len(seen) >= enough:
-            break
-    return len(seen)
+def count_english(text: str) -> int:
+    """How many different English function words of three letters and more stand in the text."""
+    return len(_WORDS.intersection(text.lower().split()))
 
 
 def is_english(text: str) -> bool:
