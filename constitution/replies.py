@@ -16,7 +16,10 @@ def call_key(identity: str, ask: Ask) -> bytes:
     """
     sampling = ask.sampling
     drawn = (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed, sampling.stop)
-    told = hashlib.blake2b(json.dumps([identity, drawn, ask.schema, ask.logprobs], sort_keys=True).encode())
+    asked = [identity, drawn, ask.schema, ask.logprobs]
+    if ask.template:  # left out where it is empty: calls kept before there was one are found again
+        asked.append(dict(ask.template))
+    told = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode())
     for message in ask.messages:
         # Few shots make messages long: they go in as they are, each with its length, where JSON would escape them.
         for text in (message.role, message.content, message.reasoning):

@@ -64,6 +64,9 @@ class Dialect:
         if ask.logprobs:
             request["logprobs"] = True
             request["top_logprobs"] = min(ask.logprobs, _MOST_TOP_LOGPROBS)
+        if ask.template:
+            # never left out on a refusal, as `_OPTIONAL` is: without it the model would be asked something else
+            request["chat_template_kwargs"] = dict(ask.template)
         for name in self.without:
             request.pop(name, None)
         return request

@@ -38,6 +38,9 @@ class Ask:
     """A JSON Schema that the answer must fit. A backend that cannot constrain its output ignores it."""
     logprobs: int = 0
     """How many log-probabilities a token to return, where the backend has them."""
+    template: Mapping[str, object] = field(default_factory=dict)
+    """What the model's own chat template is told beside the messages, by the names of its variables; JSON values. A
+    server that applies the template takes them as `chat_template_kwargs`."""
 
 
 @dataclass(frozen=True, slots=True)

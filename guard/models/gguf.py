@@ -181,6 +181,8 @@ class _Call:
             request["seed"] = sampling.seed % _RANDOM_SEED
         if self.ask.schema is not None:
             request["json_schema"] = dict(self.ask.schema)
+        if self.ask.template:
+            request["chat_template_kwargs"] = dict(self.ask.template)
         if self.ask.logprobs:
             request |= {"logprobs": True, "top_logprobs": self.ask.logprobs}
         return request

@@ -140,14 +140,9 @@ class _Engine:
         """Turn a row's messages into tokens, whole or not at all."""
         from jinja2.exceptions import TemplateError
 
-        turns = [
-            {"role": message.role, "content": message.content}
-            | ({"reasoning_content": message.reasoning} if message.reasoning else {})
-            for message in row.ask.messages
-        ]
         tokenizer = self.loaded.tokenizer
         try:
-            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            text = _worded(tokenizer, row.ask)
         except (TemplateError, TypeError) as error:
             raise ModelError(
                 f"the chat template refuses the conversation: {_line(error)}",
@@ -231,6 +226,31 @@ def split_reasoning(text: str, *, thinking: bool = False) -> tuple[str | None, s
     inner = text.lstrip().removeprefix(_THINK) if opened else text
     reasoning, _, answer = inner.partition(_THOUGHT)
     return reasoning.strip() or None, answer.lstrip()
+
+
+def _worded(tokenizer: Any, ask: Ask) -> str:
+    """The prompt that the model's chat template makes of the messages.
+
+    Templates of models that also see images read a message as a list of parts, and of a plain string some make nothing
+    at all: a guard model would then call an empty conversation safe.
+    """
+    turns: list[dict[str, Any]] = [
+        {"role": message.role, "content": message.content}
+        | ({"reasoning_content": message.reasoning} if message.reasoning else {})
+        for message in ask.messages
+    ]
+    how = {**ask.template, "tokenize": False, "add_generation_prompt": True}
+    text = str(tokenizer.apply_chat_template(turns, **how))
+    last = ask.messages[-1].content.strip()
+    if not last or last in text:
+        return text
+    for turn in turns:
+        turn["content"] = [{"type": "text", "text": turn["content"]}]
+    try:
+        in_parts = str(tokenizer.apply_chat_template(turns, **how))
+    except Exception:  # a template may fail in any way on a form that it does not know
+        return text
+    return in_parts if last in in_parts else text
 
 
 def _release(key: Any) -> None:

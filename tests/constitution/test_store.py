@@ -42,6 +42,7 @@ def store(tmp_path):
         replace(ASK, schema=None),
         replace(ASK, schema={"type": "array"}),
         replace(ASK, logprobs=0),
+        replace(ASK, template={"guideline": "Be kind."}),
     ],
 )
 def test_whatever_determines_an_answer_is_in_its_key(other):
@@ -53,6 +54,10 @@ def test_the_key_is_of_the_content_and_of_the_model():
     assert call_key("model", again) == call_key("model", ASK)
     assert call_key("other", ASK) != call_key("model", ASK)
     assert len(call_key("model", ASK)) == 16
+
+
+def test_a_call_kept_before_templates_could_be_told_anything_is_found_again():
+    assert call_key("model", ASK).hex() == "ab3d8e76ebbce269704b41975a39ffed"
 
 
 def test_a_key_can_be_made_of_half_a_surrogate_pair():

@@ -49,6 +49,13 @@ async def test_an_answer_comes_with_its_tokens_counted(model: ChatModel) -> None
     assert 3 < reply.usage.completion <= 40
 
 
+async def test_the_chat_template_is_told_what_the_ask_tells_it(model: ChatModel) -> None:
+    # this model's template reads no variable, but llama.cpp itself checks the type of one that it knows
+    told = {"enable_thinking": "perhaps"}
+    with pytest.raises(ModelError, match="enable_thinking"):
+        await model.chat(Ask((Message("user", "Hello"),), Sampling(max_tokens=1), template=told))
+
+
 async def test_an_answer_cut_off_at_max_tokens_says_length(model: ChatModel) -> None:
     reply = await model.chat(ask("Tell a long story about the sea.", max_tokens=5))
     assert reply.finish == "length"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,26 @@ async def test_reasoning_opened_by_the_template_is_kept_apart(folder: Path, tmp_
     assert reply.text == ""  # a random model never closes its thought
     assert reply.reasoning
     assert reply.finish == "length"
+
+
+async def test_the_template_is_told_what_the_ask_tells_it(folder: Path, tmp_path: Path) -> None:
+    template = "{{ raise_exception('told ' + guideline) if guideline is defined }}" + TEMPLATE
+    model = open_model(f"hf:{variant(folder, tmp_path / 'told', chat_template=template)}")
+    assert (await model.chat(ask("why"))).usage.prompt > 0
+    with pytest.raises(ModelError, match="told be kind"):
+        await model.chat(replace(ask("why"), template={"guideline": "be kind"}))
+    await model.close()
+
+
+async def test_a_template_that_reads_parts_alone_is_given_the_message_as_a_part(folder: Path, tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}{% for part in m.content %}{{ part.text if part.type == 'text' }}{% endfor %}"
+        "{% endfor %}<|im_start|>"
+    )
+    model = open_model(f"hf:{variant(folder, tmp_path / 'parts', chat_template=template)}")
+    short, long = [(await model.chat(ask(text))).usage.prompt for text in ("a", "a b c d e f g h i j k")]
+    await model.close()
+    assert 1 < short < long  # of a plain string this template makes nothing: one token, whatever was said
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,18 @@ async def test_a_schema_is_sent_as_a_response_format(endpoint, connect):
     assert form["json_schema"]["schema"] == schema
 
 
+async def test_what_the_chat_template_is_told_is_sent_and_never_left_out(endpoint, connect):
+    told = {"guardian_config": {"criteria_id": "harm"}, "think": False}
+    model = connect()
+    await model.chat(Ask((Message("user", "Hello?"),), Sampling(), template=told))
+    assert endpoint.seen[0].body["chat_template_kwargs"] == told
+    await model.chat(ask())
+    assert "chat_template_kwargs" not in endpoint.seen[1].body
+    endpoint.always(400, error("chat_template_kwargs is not supported", param="chat_template_kwargs"))
+    with pytest.raises(ModelError, match="chat_template_kwargs"):
+        await model.chat(Ask((Message("user", "Hello?"),), Sampling(), template=told))
+
+
 async def test_log_probabilities_come_back_where_they_are_asked_for(endpoint, connect):
     body = endpoint.completion("yes")
     tops = [{"token": "yes", "logprob": -0.1}, {"token": "no", "logprob": -2.5}]
