@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from guard.exchange import Message
 from guard.models._batch import LengthBatcher
 from guard.models._draw import Draw, Ends, RowState
 from guard.models._hub import Loaded, Place, find, load
@@ -127,6 +128,7 @@ class _Engine:
         self.loaded: Loaded = load(place)
         known = [length for length in (self.loaded.context, context) if length]
         self.context = min(known) if known else None
+        self.in_parts = _reads_parts(self.loaded.tokenizer)
         self.prompts = ThreadPoolExecutor(1, thread_name_prefix="prompts")
         self.batcher: LengthBatcher[_Row, Reply] = LengthBatcher(
             self.answer,
@@ -142,7 +144,9 @@ class _Engine:
 
         tokenizer = self.loaded.tokenizer
         try:
-            text = _worded(tokenizer, row.ask)
+            turns = _turns(row.ask.messages, in_parts=self.in_parts)
+            told = {**row.ask.template, "tokenize": False, "add_generation_prompt": True}
+            text = str(tokenizer.apply_chat_template(turns, **told))
         except (TemplateError, TypeError) as error:
             raise ModelError(
                 f"the chat template refuses the conversation: {_line(error)}",
@@ -228,29 +232,28 @@ def split_reasoning(text: str, *, thinking: bool = False) -> tuple[str | None, s
     return reasoning.strip() or None, answer.lstrip()
 
 
-def _worded(tokenizer: Any, ask: Ask) -> str:
-    """The prompt that the model's chat template makes of the messages.
-
-    Templates of models that also see images read a message as a list of parts, and of a plain string some make nothing
-    at all: a guard model would then call an empty conversation safe.
-    """
-    turns: list[dict[str, Any]] = [
-        {"role": message.role, "content": message.content}
+def _turns(messages: Sequence[Message], *, in_parts: bool) -> list[dict[str, Any]]:
+    """The messages as a chat template reads them."""
+    return [
+        {"role": message.role, "content": [{"type": "text", "text": message.content}] if in_parts else message.content}
         | ({"reasoning_content": message.reasoning} if message.reasoning else {})
-        for message in ask.messages
+        for message in messages
     ]
-    how = {**ask.template, "tokenize": False, "add_generation_prompt": True}
-    text = str(tokenizer.apply_chat_template(turns, **how))
-    last = ask.messages[-1].content.strip()
-    if not last or last in text:
-        return text
-    for turn in turns:
-        turn["content"] = [{"type": "text", "text": turn["content"]}]
-    try:
-        in_parts = str(tokenizer.apply_chat_template(turns, **how))
-    except Exception:  # a template may fail in any way on a form that it does not know
-        return text
-    return in_parts if last in in_parts else text
+
+
+def _reads_parts(tokenizer: Any) -> bool:
+    """Whether the chat template reads a message as a list of parts, and of a plain string makes nothing at all.
+
+    Templates of models that also see images do; a guard model would call the empty conversation safe.
+    """
+    probe = [Message("user", "is-this-read")]
+    for in_parts in (False, True):
+        try:
+            if "is-this-read" in tokenizer.apply_chat_template(_turns(probe, in_parts=in_parts), tokenize=False):
+                return in_parts
+        except Exception:  # a template may fail in any way on a form, or for want of a variable, that it does not know
+            continue
+    return False
 
 
 def _release(key: Any) -> None:
