@@ -94,8 +94,9 @@ class _Build:
             if depth >= MAX_DEPTH:
                 self.capped = self.capped or bool(reasons - _FOLDING - _COLLAPSING)
                 continue
-            decoded = self._decode(view if reasons & _HIDING else base, reasons)
-            read = [decoded] if decoded else []
+            # Folding takes hidden characters out, so what they say is read from the text before it.
+            shown = self._decode(view, reasons & _HIDING) if reasons & _HIDING else None
+            read = [new for new in (shown, self._decode(base, reasons - _HIDING)) if new]
             riddle = depth == 0 and len(base.text) <= SHORT and _is_riddle(base.text)
             if "rot13" in reasons or riddle:
                 read.append(self._step(base, "rot13", (codecs.encode(base.text, "rot13"), None)))
@@ -108,6 +109,10 @@ class _Build:
             view = base
             for text, made in steps:
                 view = View(name if base.name == "raw" else f"{base.name}>{name}", text, view, made)
+            if len(view.text) > self._left:
+                self.capped = True
+                return
+            self._left -= len(view.text)
             self._keep(view)
 
     def _decode(self, base: View, reasons: frozenset[str]) -> View | None:
@@ -119,7 +124,7 @@ class _Build:
             new = self._step(view, name, read(view.text))
             if new is not view:
                 view = new
-                reasons = reasons | find_reasons(view.text)
+                reasons = reasons | find_reasons(view.text) - _HIDING
         return None if view is base else view
 
     def _step(self, view: View, name: str, made: tuple[str, Map | None] | None) -> View:

@@ -132,36 +132,23 @@ def _put_marked(rewrite: Rewrite, text: str, start: int, end: int) -> None:
 
 def _fold_foreign(text: str, folder: _Folder) -> str:
     table = folder.tables.foreign
-    own = loose = strict = 0
-    for match in _WORD.finditer(text):
-        word = match[0]
-        if not word.isascii() and not _has_latin(word):
-            if _LOOKALIKE.issuperset(word):
-                strict += len(word)
-            elif table.keys() >= set(map(ord, word)):
-                loose += len(word)
-            else:
-                own += sum(ord(letter) in table for letter in word)
+    words = [word for word in set(_WORD.findall(text)) if not word.isascii()]
+    alone = [word for word in words if not _LATIN_LETTER.search(word)]
+    strict = [word for word in alone if _LOOKALIKE.issuperset(word)]
     latin = len(text.encode("ascii", "ignore").translate(None, _NOT_LETTERS))
-    all_strict = strict > 0 and latin + strict > own + loose
-    all_loose = latin >= 2 * (own + loose) or count_english(text.translate(table)) >= 2 > count_english(text)
-
-    def choose(match: re.Match[str]) -> str:
-        word = match[0]
-        if word.isascii():
-            return word
-        if _has_latin(word) or all_loose or (all_strict and _LOOKALIKE.issuperset(word)):
-            return word.translate(table)
-        return word
-
-    return _WORD.sub(choose, text)
+    foreign = sum(map(len, alone)) - sum(map(len, strict))
+    if latin >= 2 * foreign or count_english(text.translate(table)) >= 2 > count_english(text):
+        folded = set(words)
+    elif latin + sum(map(len, strict)) > foreign:
+        folded = {*words} - {*alone} | {*strict}
+    else:
+        folded = {*words} - {*alone}
+    if not folded:
+        return text
+    return _WORD.sub(lambda match: match[0].translate(table) if match[0] in folded else match[0], text)
 
 
 _NOT_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha() or code > 127)
-
-
-def _has_latin(word: str) -> bool:
-    return bool(_LATIN_LETTER.search(word))
 
 
 _WORD = re.compile(r"[\w@$]++")

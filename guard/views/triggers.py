@@ -88,7 +88,7 @@ def _automaton(plain: bool) -> tuple[Callable[[bytes], list[int]], tuple[str, ..
     import re2
 
     options = re2.Options()
-    options.max_mem = 256 << 20
+    options.max_mem = 64 << 20
     options.log_errors = False
     patterns = _PLAIN if plain else (*_PLAIN, *_wide())
     found = re2.Set.SearchSet(options)
