@@ -8,6 +8,7 @@ A JSON Schema cannot be enforced here: `Ask.schema` is left to the prompt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -248,11 +249,10 @@ def _reads_parts(tokenizer: Any) -> bool:
     """
     probe = [Message("user", "is-this-read")]
     for in_parts in (False, True):
-        try:
+        # a template may fail in any way on a form, or for want of a variable, that it does not know
+        with contextlib.suppress(Exception):
             if "is-this-read" in tokenizer.apply_chat_template(_turns(probe, in_parts=in_parts), tokenize=False):
                 return in_parts
-        except Exception:  # a template may fail in any way on a form, or for want of a variable, that it does not know
-            continue
     return False
 
 
