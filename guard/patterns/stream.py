@@ -1,0 +1,148 @@
+"""Patterns over a text that comes in chunks: the same hits as in the whole text, wherever it was cut.
+
+Hyperscan keeps its state over the borders of chunks and says which patterns may have ended in the new one; these few
+are then looked for in the last `REACH` characters, which are kept. RE2, which has no such state, looks for all
+patterns in these. Either way a chunk costs the same in the first thousand characters as in the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from guard.detectors.base import excerpt
+from guard.patterns.base import Entry, StreamScan
+from guard.patterns.bytewise import STRAY
+from guard.patterns.folding import unfolds
+from guard.patterns.search import Hit, Search, unseen
+from rules.schema import Part
+
+REACH = 1024
+"""Characters of the longest hit that is sure to be found whatever the cuts. Patterns without an end (`a.*b`) are found
+as far as this; in a literal, so are words with up to that much white space between them."""
+
+VIEWED = 512
+"""Characters at the end whose views are scanned with each chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHit:
+    """A rule found broken in a stream."""
+
+    rule: str
+    span: tuple[int, int]
+    """Character offsets, half open, counted from the start of the stream."""
+    view: str
+    excerpt: str
+
+
+class PatternStream:
+    """Scans one channel of one stream. Not safe to use from several threads at once."""
+
+    def __init__(self, search: Search, part: Part) -> None:
+        """A new stream at its beginning. `Patterns.stream` makes one."""
+        self._search = search
+        self._part = part
+        self._scan: StreamScan | None = search.engine.stream() if search.entries else None
+        self._text = ""
+        self._start = 0  # of `_text` in the stream
+        self._pending: set[int] = set()
+        self._odd_until = 0
+        self._told: dict[int, int] = {}  # entry -> end of its last hit that was told
+        self.hold = max((_width(entry) for entry in search.entries if part in entry.parts), default=1) - 1
+
+    @property
+    def length(self) -> int:
+        """Characters fed so far."""
+        return self._start + len(self._text)
+
+    @property
+    def tail(self) -> int:
+        """Characters at the end of what was fed that may still be the beginning of a hit. What stands before them is
+        settled: no later chunk can make a hit of it."""
+        return min(self.hold, self.length)
+
+    def feed(self, chunk: str) -> list[StreamHit]:
+        """Scan the next piece.
+
+        Args:
+            chunk: any number of characters, none of them split.
+
+        Returns:
+            the hits that end in this piece, and those that its first character decides. A hit that has grown since it
+            was told (`a.*b`) is told again with its new end. None is told before it is sure that it is one.
+        """
+        if not chunk or not self._search.entries:
+            return []
+        odd = len(self._text) + self._start < self._odd_until
+        self._text += chunk
+        if not chunk.isascii() and (unfolds("i" + chunk) or any(letter in chunk for letter in STRAY)):
+            odd, self._odd_until = True, self.length + REACH + 1
+        places = [] if self._scan is None else list(self._scan.feed(chunk))
+        if self._scan is None or odd:
+            places += self._search.engine.candidates(self._text)
+        elif self._scan.rest:
+            places += self._scan.rest.candidates(self._text)
+        told = self._look(places, odd=odd, last=False)
+        self._trim()
+        return told
+
+    def close(self) -> list[StreamHit]:
+        """End the stream.
+
+        Returns:
+            the hits that only its end decides.
+        """
+        if not self._search.entries:
+            return []
+        places = () if self._scan is None else self._scan.close()
+        self._scan = None
+        return self._look(places, odd=False, last=True)
+
+    def _look(self, places: Sequence[int], *, odd: bool, last: bool) -> list[StreamHit]:
+        """The hits in what is kept, and in its views, that have not been told."""
+        wanted = {*places, *self._pending}
+        hits: list[Hit] = []
+        if wanted or odd:
+            hits = self._search.look(self._part, self._text, wanted, 1 if self._start else 0)
+        hits += self._look_in_views(hits)
+        self._pending.clear()
+        told = []
+        for place, start, end, view in hits:
+            if not last and end == len(self._text) and self._is_open(place, view):
+                self._pending.add(place)
+            elif self._start + end > self._told.get(place, 0):
+                self._told[place] = self._start + end
+                span = (self._start + start, self._start + end)
+                rule = self._search.entries[place].rule
+                told.append(StreamHit(rule, span, view, excerpt(self._text, (start, end))))
+        return told
+
+    def _look_in_views(self, raw: list[Hit]) -> list[Hit]:
+        # From a space on where there is one, so that no word is cut into another and no code loses its beginning.
+        cut = max(0, len(self._text) - VIEWED)
+        space = self._text.find(" ", cut) if cut or self._start else -1
+        since = space + 1 if space >= 0 else cut
+        found = self._search.find_in_views(self._part, self._text[since:])
+        cut_off = since > 0 and space < 0
+        moved = [
+            Hit(place, start + since, end + since, view) for place, start, end, view in found if start or not cut_off
+        ]
+        return unseen(moved, raw)
+
+    def _is_open(self, place: int, view: str) -> bool:
+        """Whether what comes next can undo a hit of this entry at the very end."""
+        entry = self._search.entries[place]
+        return entry.looks_ahead or (view != "raw" and any(entry.borders))
+
+    def _trim(self) -> None:
+        # One more than the reach: the character before a hit decides about its border.
+        over = len(self._text) - REACH - 1
+        if over > 0:
+            self._text = self._text[over:]
+            self._start += over
+
+
+def _width(entry: Entry) -> int:
+    """Characters that a hit may have, with the one after it that decides."""
+    return min(entry.longest or REACH, REACH) + entry.looks_ahead
