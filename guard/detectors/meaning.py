@@ -56,6 +56,7 @@ class MeaningDetector:
 
     name = "meaning"
     instant = False
+    skips_clear = True
 
     def __init__(
         self, constitution: Constitution, encoder: str | Encoder = "default", *, cache: Path | None = None
@@ -122,7 +123,9 @@ class MeaningDetector:
                     if score >= threshold:
                         finding = Finding(rule.id, part, span, self.name, score, threshold, excerpt=excerpt(text, span))
                         findings[place].append(finding)
-        return [Scan(tuple(found), *more) for found, *more in zip(findings, scores, topics, strict=True)]
+        return [
+            Scan(tuple(found), scored, about) for found, scored, about in zip(findings, scores, topics, strict=True)
+        ]
 
     def close(self) -> None:
         """Let go of the encoder."""

@@ -61,6 +61,7 @@ class Raises:
     name = "meaning"
     identity = "raises"
     instant = False
+    skips_clear = True
 
     def __init__(self, error: Exception) -> None:
         self._error = error

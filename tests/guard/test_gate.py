@@ -33,6 +33,7 @@ class Recorder:
     name = "meaning"
     identity = "recorder/1"
     instant = False
+    skips_clear = True
 
     def __init__(self, *, poison: str = "") -> None:
         self.batches: list[int] = []
@@ -183,7 +184,7 @@ def test_a_detector_that_returns_too_few_scans_is_degraded(gate_of, make_rule):
 
 def test_identity_names_constitution_and_detectors(gate_of, make_rule):
     gate = gate_of(make_rule(detect=BOMB), also=[Recorder()])
-    assert gate.identity == f"constitution={gate.digest} patterns/1 recorder/1"
+    assert gate.identity == f"constitution={gate.digest} {gate.detectors[0].identity} recorder/1"
     other = gate_of(make_rule(detect={"patterns": [{"literal": "other"}]}))
     assert other.digest != gate.digest
 
@@ -206,8 +207,9 @@ async def test_concurrent_callers_share_batches_in_a_worker_thread(gate_of, make
 async def test_patterns_alone_run_inline_on_short_texts_and_in_a_thread_on_long_ones(gate_of, make_rule, monkeypatch):
     gate = gate_of(make_rule(detect=BOMB))
     seen = []
-    judge_many = gate.judge_many
-    monkeypatch.setattr(gate, "judge_many", lambda many: seen.append(threading.get_ident()) or judge_many(many))
+    patterns = gate.detectors[0]
+    scan = patterns.scan
+    monkeypatch.setattr(patterns, "scan", lambda many: seen.append(threading.get_ident()) or scan(many))
     assert (await gate.ajudge(Exchange.of("a pipe bomb"))).action is Action.BLOCK
     assert (await gate.ajudge(Exchange.of("x" * INLINE_LIMIT + " pipe bomb"))).action is Action.BLOCK
     gate.close()
