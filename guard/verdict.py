@@ -23,6 +23,8 @@ class Finding:
     view: str = "raw"
     excerpt: str = ""
     calibrated: bool = False
+    reason: str = ""
+    """Why, in the words of the model that was asked; empty where none was."""
 
 
 @dataclass(frozen=True, slots=True)
