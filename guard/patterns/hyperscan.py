@@ -156,8 +156,11 @@ class HyperscanStream:
         return list(self._found)
 
     def __del__(self) -> None:
-        if hasattr(self, "_space"):  # fully made; the state is not freed with the object
-            self.close()
+        # The engine's state is not freed with its object. It cannot be here, in the midst of who knows what.
+        if hasattr(self, "_space"):
+            for database, stream in zip(self._databases, (self._literals, self._regexes), strict=True):
+                if stream is not None:
+                    database.leave(stream, self._found)
 
     def _plain(self, chunk: str) -> str:
         """The chunk with each run of white space as one space, the one that goes on from the chunk before too."""
@@ -193,6 +196,8 @@ class _Database:
         self._db = db
         self._master = scratch  # never scanned with, so that it can always be copied
         self._spare: list[Any] = []
+        self._left: list[Any] = []
+        self._lock = Lock()
 
     def scan(self, data: bytes) -> list[int]:
         """The ids of what is in the data, each once."""
@@ -208,11 +213,21 @@ class _Database:
         try:
             return self._spare.pop()
         except IndexError:
-            return self._master.clone()
+            with self._lock:
+                return self._master.clone()
 
     def open_stream(self, found: list[int]) -> Any:
         """A stream whose hits are added to `found`; None where the database is empty."""
-        return None if self._db is None else self._db.stream(_note, 0, found).__enter__()
+        if self._db is None:
+            return None
+        while self._left:
+            stream, _kept = self._left.pop()
+            self.close_stream(stream)
+        return self._db.stream(_note, 0, found).__enter__()
+
+    def leave(self, stream: Any, found: list[int]) -> None:
+        """Let a stream be closed before the next one is opened; it still writes to its `found`."""
+        self._left.append((stream, found))
 
     def scan_on(self, stream: Any, text: str) -> None:
         """Scan the next piece of a stream."""
@@ -222,9 +237,8 @@ class _Database:
 
     def close_stream(self, stream: Any) -> None:
         """End a stream; what only its end decides is added to its `found`."""
-        scratch = self._borrow()
-        stream.close(scratch=scratch)
-        self._spare.append(scratch)
+        with self._lock:  # version 0.9.1 takes no scratch here but the database's own
+            stream.close()
 
 
 def _note(place: int, start: int, end: int, flags: int, found: list[int]) -> None:

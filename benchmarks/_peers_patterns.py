@@ -1,0 +1,81 @@
+"""Run by a peer's own Python: its scanners over the texts and patterns of `gate_patterns.py`, one JSON row each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import statistics
+import sys
+import time
+from types import SimpleNamespace
+
+
+def llm_guard_regex(patterns):
+    from llm_guard.input_scanners import Regex
+
+    scanner = Regex(patterns=["(?i)" + written(pattern) for pattern in patterns], is_blocked=True)
+    return lambda text: not scanner.scan(text)[1]
+
+
+def llm_guard_substrings(patterns):
+    from llm_guard.input_scanners import BanSubstrings
+
+    if any(is_regex for _, is_regex in patterns):
+        return None
+    scanner = BanSubstrings(substrings=[text for text, _ in patterns], case_sensitive=False)
+    return lambda text: not scanner.scan(text)[1]
+
+
+def nemo_regex(patterns):
+    from nemoguardrails.library.regex.actions import detect_regex_pattern
+    from nemoguardrails.library.regex.rail_config import RegexDetectionOptions
+
+    options = RegexDetectionOptions(patterns=[written(pattern) for pattern in patterns], case_insensitive=True)
+    detection = SimpleNamespace(input=options)
+    config = SimpleNamespace(rails=SimpleNamespace(config=SimpleNamespace(regex_detection=detection)))
+    loop = asyncio.new_event_loop()
+    return lambda text: loop.run_until_complete(detect_regex_pattern(source="input", text=text, config=config)).is_blocked
+
+
+PEERS = {
+    "LLM Guard Regex": llm_guard_regex,
+    "LLM Guard BanSubstrings": llm_guard_substrings,
+    "NeMo regex rail": nemo_regex,
+}
+
+
+def written(pattern):
+    text, is_regex = pattern
+    return text if is_regex else re.escape(text)
+
+
+def rate(scan, texts, seconds):
+    hits = done = 0
+    began = time.process_time()
+    for text in texts:
+        hits += bool(scan(text))
+        done += 1
+        if time.process_time() - began > seconds:
+            break
+    return done / (time.process_time() - began), hits
+
+
+def main():
+    logging.disable(logging.CRITICAL)
+    with open(sys.argv[1], encoding="utf-8") as opened:
+        asked = json.load(opened)
+    for name, make in PEERS.items():
+        try:
+            scan = make([tuple(pattern) for pattern in asked["patterns"]])
+        except ImportError:
+            continue  # of another peer
+        if scan is None:
+            continue
+        scan(asked["texts"][0])
+        rounds = [rate(scan, asked["texts"], asked["seconds"]) for _ in range(3)]
+        print(json.dumps([name, statistics.median(pace for pace, _ in rounds), rounds[0][1]]), flush=True)
+
+
+main()
