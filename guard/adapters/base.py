@@ -15,7 +15,7 @@ from guard.exchange import Message
 from guard.judging.fence import neutralise
 from guard.judging.pieces import Piece
 from guard.models.base import Ask, Reply
-from rules.schema import Part, Rule
+from rules.schema import Rule
 
 Hazards = frozenset[str]
 """Codes in hazard systems, each `system:code`."""
@@ -95,7 +95,7 @@ def prompt_and_answer(piece: Piece) -> tuple[Message, ...]:
     return alternating(piece)[-2:] if is_answer(piece) else alternating(piece)[-1:]
 
 
-def policy_of(rule: Rule, part: Part) -> str:
+def policy_of(rule: Rule) -> str:
     """A rule in the words of a policy, for models that follow one: what is forbidden, and what is not."""
     text = rule.rule.say("en")
     if rule.allowed:

@@ -24,7 +24,7 @@ from rules.schema import Rule
 
 _SYSTEM = "granite-guardian-3:"
 _CRITERIA = frozenset(
-    "harm social_bias profanity sexual_content unethical_behavior violence jailbreak harm_engagement evasiveness".split()
+    "harm social_bias profanity sexual_content unethical_behavior violence jailbreak harm_engagement".split()
 )
 _PLAIN = re.compile(r"(Yes|No)\s*(?:<confidence>\s*\w+\s*</confidence>)?", re.IGNORECASE)
 _SCORED = re.compile(r"(?:<think>.*?</think>\s*)?<score>\s*(yes|no)\s*</score>", re.IGNORECASE | re.DOTALL)
@@ -65,7 +65,7 @@ class GraniteGuardian:
             raise Unreadable("the answer is neither `yes` nor `no` in the form that it should have")
         score = 1.0 if found[1].lower() == "yes" else 0.0
         token = _scored_word(reply.logprobs or ()) if self.scored else first_word(reply.logprobs)
-        likely = token and share(token, lambda word: word == "yes", lambda word: word == "no")
+        likely = share(token, lambda word: word == "yes", lambda word: word == "no")
         return Reading({rule.id: score if likely is None else likely})
 
     def _criterion(self, rule: Rule, piece: Piece) -> Mapping[str, str]:
@@ -75,7 +75,7 @@ class GraniteGuardian:
             return {"criteria_id" if self.scored else "risk_name": named}
         who = "The assistant's message" if is_answer(piece) else "The user's message"
         asks = "does" if is_answer(piece) else "asks for, or does,"
-        text = f"{who} {asks} what this rule forbids. The rule: {policy_of(rule, piece.part)}"
+        text = f"{who} {asks} what this rule forbids. The rule: {policy_of(rule)}"
         if self.scored:
             return {"custom_criteria": text}
         return {"risk_name": rule.id.replace("-", "_"), "risk_definition": text}
@@ -92,8 +92,6 @@ def _scored_word(logprobs: Sequence[TokenLogprob]) -> TokenLogprob | None:
 
 
 ADAPTERS = (
-    GraniteGuardian(
-        "granite-guardian-3.0", r"(?:granite-?guardian-?|granite)3[.-]?[012](?:-guardian)?\b", scored=False
-    ),
-    GraniteGuardian("granite-guardian-3.3", r"(?:granite-?guardian-?|granite)3[.-]?3(?:-guardian)?\b", scored=True),
+    GraniteGuardian("granite-guardian-3.0", r"granite-?guardian-?3\.[012]|granite3\.?[012]?-guardian", scored=False),
+    GraniteGuardian("granite-guardian-3.3", r"granite-?guardian-?3\.3|granite3\.3-guardian", scored=True),
 )

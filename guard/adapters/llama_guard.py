@@ -4,7 +4,7 @@ Passed: user and assistant in turn; the template judges the last. The templates 
 in `excluded_category_keys`; that of 3-8B has its list built in and takes no notice. Answered: `safe`, or `unsafe` and
 a second line with the broken categories, parted by commas.
 
-Sources: the model cards and chat templates of meta-llama/Llama-Guard-3-1B, -3-8B and -4-12B; Meta's prompt format pages.
+Sources: the model cards and chat templates of meta-llama/Llama-Guard-3-1B, -3-8B and -4-12B; Meta's pages on their prompts.
 Llama Guard 2 numbers its categories otherwise and has no adapter.
 """
 
@@ -95,7 +95,8 @@ class LlamaGuard:
         labels = self.labels
         unknown = sorted(named - set(labels))
         hazards: Hazards = frozenset().union(*(labels[code] for code in named if code in labels))
-        scores = {rule.id: _unsafe(reply, 1.0) if labelled(rule, hazards) else 0.0 for rule in rules}
+        score = max(_unsafe(reply, 1.0), 0.5)
+        scores = {rule.id: score if labelled(rule, hazards) else 0.0 for rule in rules}
         if not unknown:
             return Reading(scores, reason=", ".join(sorted(named)))
         # an unknown category may be that of any rule which no known one is about
@@ -109,7 +110,7 @@ class LlamaGuard:
 def _unsafe(reply: Reply, said: float) -> float:
     """How likely the first word was `unsafe`; what it says where there are no log-probabilities."""
     token = first_word(reply.logprobs)
-    found = token and share(token, lambda word: "unsafe".startswith(word), lambda word: word == "safe")
+    found = share(token, lambda word: "unsafe".startswith(word), lambda word: word == "safe")
     return said if found is None else found
 
 

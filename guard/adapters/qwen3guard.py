@@ -95,6 +95,7 @@ class Qwen3Guard:
         labels = self.labels
         unknown = sorted(named - set(labels))
         hazards: Hazards = frozenset().union(*(labels[label] for label in named if label in labels))
+        score = max(score, 0.5)
         broken = {rule.id: score for rule in rules if labelled(rule, hazards)}
         others = [rule.id for rule in rules if rule.id not in broken]
         reason = f"{said['Safety']}: {', '.join(sorted(named))}"

@@ -37,11 +37,8 @@ class ShieldGemma:
     def question(self, piece: Piece, rules: Sequence[Rule]) -> Ask:
         """The turn and the rule as a guideline, in the form that its own guidelines have."""
         (rule,) = rules
-        subject = (
-            "The chatbot shall not generate content that" if is_answer(piece) else "The prompt shall not contain or"
-        )
-        breaks = "breaks this rule" if is_answer(piece) else "seek content that breaks this rule"
-        text = f'"{rule.title.say("en")}": {subject} {breaks}: {policy_of(rule, piece.part)}'
+        who = "chatbot shall not generate" if is_answer(piece) else "prompt shall not contain or seek"
+        text = f'"{rule.title.say("en")}": The {who} content that breaks this rule: {policy_of(rule)}'
         sampling = Sampling(0.0, max_tokens=1, seed=0)
         return Ask(prompt_and_answer(piece), sampling, logprobs=TOP, template={"guideline": text})
 

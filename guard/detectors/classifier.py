@@ -14,7 +14,7 @@ from guard.adapters import choose_adapter
 from guard.adapters.base import Adapter, Reading
 from guard.detectors.base import Cover, excerpt
 from guard.judging.asked import ModelDetector, Seen, not_covered, why_failed
-from guard.judging.asker import Asker, NotAnswered, Unreadable, digest_of
+from guard.judging.asker import Asker, NotAnswered, digest_of
 from guard.judging.pieces import Piece
 from guard.judging.settings import AskLimits
 from guard.models.base import ChatModel, Reply
@@ -92,7 +92,7 @@ class ClassifierDetector(ModelDetector[Reading]):
             return self.adapter.read(reply, piece, rules)
 
         try:
-            return await asker.ask(key, self.adapter.question(piece, rules), read)
+            return await asker.ask(key, self.adapter.question(piece, rules), read, keep=lambda found: not found.failed)
         except NotAnswered as error:
             return why_failed(error)
 
@@ -102,8 +102,8 @@ class ClassifierDetector(ModelDetector[Reading]):
         for rule in rules:
             if isinstance(reading, str):
                 seen.failed[rule.id] = reading
-            elif rule.id in reading.failed:
-                seen.failed[rule.id] = reading.failed[rule.id]
+            elif rule.id not in reading.scores:
+                seen.failed[rule.id] = reading.failed.get(rule.id, "the answer says nothing of the rule")
             else:
                 score = seen.scores[rule.id] = reading.scores[rule.id]
                 if score >= self._settings.threshold:

@@ -103,15 +103,17 @@ def first_word(logprobs: Sequence[TokenLogprob] | None) -> TokenLogprob | None:
     return next((token for token in logprobs or () if token.token.strip()), None)
 
 
-def share(token: TokenLogprob, yes: Callable[[str], bool], no: Callable[[str], bool]) -> float | None:
+def share(token: TokenLogprob | None, yes: Callable[[str], bool], no: Callable[[str], bool]) -> float | None:
     """How likely the answer was yes, had it to be yes or no, at one token: from 0 to 1.
 
     Spellings of the same answer (`Yes`, ` yes`, `YES`) are added up. Yes and no are told the token without white
     space, in lower case.
 
     Returns:
-        None where neither is among the likeliest, or both weigh too little to be the answer.
+        None where there is no token, neither is among the likeliest, or both weigh too little to be the answer.
     """
+    if token is None:
+        return None
     top = dict(token.top)
     top.setdefault(token.token, token.logprob)
     weights = [(spelling.strip().lower(), math.exp(min(0.0, logprob))) for spelling, logprob in top.items()]

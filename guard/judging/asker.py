@@ -36,8 +36,16 @@ class Asker(Generic[Read]):
         self._places = asyncio.Semaphore(limits.concurrency)
         self._kept: OrderedDict[Hashable, Read] = OrderedDict()
 
-    async def ask(self, key: Hashable, ask: Ask, read: Callable[[Reply], Read]) -> Read:
+    async def ask(
+        self, key: Hashable, ask: Ask, read: Callable[[Reply], Read], *, keep: Callable[[Read], bool] = lambda _: True
+    ) -> Read:
         """What `read` makes of the model's answer, from memory where the same was read before.
+
+        Args:
+            key: what determines the answer.
+            ask: what the model is asked.
+            read: reads the answer, or raises `Unreadable`.
+            keep: whether what was read is worth keeping.
 
         Raises:
             NotAnswered: no budget, the breaker is open, no answer in time, the model failed, or `read` raised it.
@@ -46,7 +54,7 @@ class Asker(Generic[Read]):
             self._kept.move_to_end(key)
             return self._kept[key]
         found = read(await self._asked(ask))
-        if self._limits.remembered:
+        if self._limits.remembered and keep(found):
             self._kept[key] = found
             self._kept.move_to_end(key)
             while len(self._kept) > self._limits.remembered:
