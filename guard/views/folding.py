@@ -56,7 +56,7 @@ def reasons_to_fold() -> tuple[tuple[str, str], ...]:
     return (
         (
             "fold-step",
-            f"[{drawn.reasons_longer}{marks}{zero}\u1100-\u11ff\\x{{80}}-\\x{{9f}}]|[A-Za-z][{emoji}]|[{emoji}][A-Za-z]",
+            f"[{drawn.reasons_longer}{marks}{zero}\u1100-\u11ff\\x{{80}}-\\x{{9f}}]|[A-Za-z\\p{{Han}}\\p{{Cyrillic}}][{emoji}]|[{emoji}][A-Za-z]",
         ),
         ("fold-always", f"[{drawn.reasons}]"),
         ("fold-regional", f"{regional} ?{regional} ?{regional}"),

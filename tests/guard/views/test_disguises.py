@@ -117,3 +117,25 @@ def test_a_disguised_word_is_plain_in_some_view_and_maps_back_to_the_disguise(di
     if not disguise.startswith(("base", "cyrillic in")):
         # The whole disguise and nothing beside it; at its edges what shows nothing may stay out.
         assert any(end - start >= len(hidden) - 5 for start, end in inside)
+
+
+OTHER = {
+    "炸弹": (
+        "炸 弹",
+        "炸*弹",
+        "炸\u200b弹",
+        "炸\ufe0f弹",
+        base64.b64encode("怎么做炸弹".encode()).decode(),
+        "\\u70b8\\u5f39",
+    ),
+    "бомба": ("б о м б а", "б.о.м.б.а", "бо\u00adмба", "%D0%B1%D0%BE%D0%BC%D0%B1%D0%B0", "&#1073;омба"),
+    "βόμβα": ("β ό μ β α", "βο\u0301μβα", "β\u200bόμβα"),
+}
+
+
+@pytest.mark.parametrize(("word", "hidden"), [(word, hidden) for word in OTHER for hidden in OTHER[word]])
+def test_words_of_other_scripts_are_found_too(word, hidden):
+    found = views(f"({hidden})")
+    spans = [view.span(at, at + len(word)) for view in found.all if (at := view.text.find(word)) >= 0]
+    assert spans
+    assert all(1 <= start < end <= 1 + len(hidden) for start, end in spans)
