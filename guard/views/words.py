@@ -9,10 +9,7 @@ _COMMON = (
     "the and how make for with you that this what from have can your where which would could should about when there"
     " into they will some tell give write need want please who why are not has was were been just them then than"
 )
-_SHORT = (
-    " name list three five write explain describe generate find create which did does"
-    " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
-)
+_SHORT = " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
 
 _WORDS = frozenset(_COMMON.split())
 _ANY_WORDS = frozenset((_COMMON + _SHORT).split())
