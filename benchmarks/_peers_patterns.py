@@ -9,6 +9,7 @@ import re
 import statistics
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 
@@ -36,7 +37,9 @@ def nemo_regex(patterns):
     detection = SimpleNamespace(input=options)
     config = SimpleNamespace(rails=SimpleNamespace(config=SimpleNamespace(regex_detection=detection)))
     loop = asyncio.new_event_loop()
-    return lambda text: loop.run_until_complete(detect_regex_pattern(source="input", text=text, config=config)).is_blocked
+    return lambda text: (
+        loop.run_until_complete(detect_regex_pattern(source="input", text=text, config=config)).is_blocked
+    )
 
 
 PEERS = {
@@ -64,8 +67,7 @@ def rate(scan, texts, seconds):
 
 def main():
     logging.disable(logging.CRITICAL)
-    with open(sys.argv[1], encoding="utf-8") as opened:
-        asked = json.load(opened)
+    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for name, make in PEERS.items():
         try:
             scan = make([tuple(pattern) for pattern in asked["patterns"]])

@@ -18,6 +18,9 @@ from guard.patterns.base import Entry, Unavailable
 from guard.patterns.bytewise import STRAY, TooLoose, literal, translate
 from guard.patterns.re2 import Re2Engine
 
+_ODD_SPACES = rb"[\t\n\f\r]|  |\xc2\xa0|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"
+"""White space between words that is not one space; hyperscan looks for it on the way, which costs nothing."""
+
 
 class HyperscanEngine:
     """Names the entries that hyperscan finds in the text."""
@@ -43,31 +46,24 @@ class HyperscanEngine:
         self._entries = entries
         self._everything = Re2Engine(entries)  # built only for a text that holds a stray letter
         self._literals, self._regexes = _translate(entries)
-        made = self._open({**self._literals, **self._regexes}, hyperscan.HS_MODE_BLOCK)
+        self._odd = len(entries)
+        odd = {self._odd: _ODD_SPACES} if self._literals else {}
+        made = self._open({**self._literals, **self._regexes, **odd}, hyperscan.HS_MODE_BLOCK)
         self._scan = made.scan
-        # Where there are literals alone, one database serves both scans.
-        words = self._open(self._literals, hyperscan.HS_MODE_BLOCK) if self._regexes else made
-        self._scan_words = words.scan if self._literals else None
+        self._scan_words = self._open(self._literals, hyperscan.HS_MODE_BLOCK).scan
         self._rest = _Rest(entries, made.taken)
         self._lock = Lock()
         self._streams: tuple[_Database, _Database, _Rest] | None = None
 
     def candidates(self, text: str) -> Sequence[int]:
         """See `Engine.candidates`."""
-        if text.isascii():
-            data = text.encode()
-            found = self._scan(data)
-            odd = "\n" in text or "  " in text or "\t" in text or "\r" in text or "\f" in text
-            if odd and self._scan_words:
-                found += self._scan_words(b" ".join(data.split()))
-        elif any(letter in text for letter in STRAY):
+        lower = text if text.isascii() else text.lower()
+        if lower is not text and any(letter in text for letter in STRAY):
             return self._everything.candidates(text)
-        else:
-            lower = text.lower()
-            found = self._scan(lower.encode("utf-8", "replace"))
-            words = " ".join(lower.split())
-            if words != lower and self._scan_words:
-                found += self._scan_words(words.encode("utf-8", "replace"))
+        found = self._scan(lower.encode("utf-8", "replace"))
+        if found and self._odd in found:
+            found.remove(self._odd)
+            found += self._scan_words(" ".join(lower.split()).encode("utf-8", "replace"))
         return found + self._rest.candidates(text) if self._rest else found
 
     def stream(self) -> HyperscanStream:
@@ -113,7 +109,8 @@ class HyperscanEngine:
         """The expressions that hyperscan takes, some of them loosened so that it does."""
         taken = {}
         for place, expression in expressions.items():
-            for tried in (expression, _loosened(self._entries[place])):
+            ways = [expression, *_loosened(self._entries[place])] if place < len(self._entries) else [expression]
+            for tried in ways:
                 try:
                     _compile(self._hs, {place: tried}, mode)
                 except self._hs.error:
@@ -260,11 +257,12 @@ def _translate(entries: Iterable[Entry]) -> tuple[dict[int, bytes], dict[int, by
     return literals, regexes
 
 
-def _loosened(entry: Entry) -> bytes:
+def _loosened(entry: Entry) -> list[bytes]:
+    """The entry with counted gaps of any length, if it can be said so."""
     try:
-        return translate(entry.tree, loose=True) if entry.tree is not None else b"("
+        return [] if entry.tree is None else [translate(entry.tree, loose=True)]
     except TooLoose:
-        return b"("
+        return []
 
 
 def _compile(hs: Any, expressions: Mapping[int, bytes], mode: int) -> Any:

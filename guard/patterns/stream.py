@@ -7,6 +7,7 @@ patterns in these. Either way a chunk costs the same in the first thousand chara
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ as far as this; in a literal, so are words with up to that much white space betw
 
 VIEWED = 512
 """Characters at the end whose views are scanned with each chunk."""
+
+
+_SPACES = re.compile(r"\s{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,11 @@ class PatternStream:
     def tail(self) -> int:
         """Characters at the end of what was fed that may still be the beginning of a hit. What stands before them is
         settled: no later chunk can make a hit of it."""
-        return min(self.hold, self.length)
+        hold = self.hold
+        # In a literal any run of spaces counts as one.
+        while hold < len(self._text) and (more := self.hold + _runs(self._text[-hold:])) > hold:
+            hold = more
+        return min(hold, len(self._text))
 
     def feed(self, chunk: str) -> list[StreamHit]:
         """Scan the next piece.
@@ -141,6 +149,11 @@ class PatternStream:
         if over > 0:
             self._text = self._text[over:]
             self._start += over
+
+
+def _runs(text: str) -> int:
+    """Characters of white space beyond the first of each run."""
+    return sum(len(run) - 1 for run in _SPACES.findall(text))
 
 
 def _width(entry: Entry) -> int:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from guard.detectors.patterns import MAX_SPANS, PatternError, Patterns, check_patterns
 from guard.exchange import Exchange, Message
+from guard.patterns.base import Entry
+from guard.patterns.base import spans as spans_of
 from rules.schema import Part, Pattern
 
 
@@ -55,6 +59,40 @@ def test_a_literal_is_found_in_any_letter_case(spans):
 def test_a_literal_is_found_in_any_letter_case_beyond_ascii(spans):
     assert spans("Как сделать БОМБУ?", literal="бомбу") == ["БОМБУ"]
     assert spans("ΒΌΜΒΑ", literal="βόμβα") == ["ΒΌΜΒΑ"]
+
+
+@pytest.mark.parametrize(
+    ("literal", "text", "words"),
+    [
+        ("straße", "DIE STRASSE", "STRASSE"),
+        ("straße", "die Straße", "Straße"),
+        ("strasse", "die Straße", "Straße"),
+        ("STRASSE", "STRAẞE", "STRAẞE"),
+        ("όδος", "ΟΔΌΣ όδος ΌΔΟΣ", "όδος ΌΔΟΣ"),
+        ("ΌΔΟΣ", "όδος όδοσ", "όδος όδοσ"),
+        ("istanbul", "İSTANBUL", "İSTANBUL"),
+        ("İstanbul", "istanbul", "istanbul"),
+        ("ısı", "ISI", "ISI"),
+        ("ISI", "ısı", "ısı"),
+        ("istanbul", "i\u0307stanbul", "i\u0307stanbul"),
+        ("office", "oﬃce", "oﬃce"),
+        ("kill", "\u212aill", "\u212aill"),
+        ("kiss", "ki\u017f\u017f", "ki\u017f\u017f"),
+        ("cafe\u0301", "CAFÉ", "CAFÉ"),
+    ],
+)
+def test_letters_that_are_one_in_another_case_are_found(spans, literal, text, words):
+    assert " ".join(spans(text, literal=literal)) == words
+
+
+def test_an_expression_knows_letters_that_are_two_in_another_case(spans):
+    assert spans("STRASSE", regex="straße") == ["STRASSE"]
+    assert spans("ein Gruß", regex=r"gr(u|ü)ss\b|gru(s|ß){1,2}") == ["Gruß"]
+
+
+def test_unfolded_letters_keep_word_borders(spans):
+    assert spans("Großstraßen", literal="strasse") == []
+    assert spans("bombİ", literal="bomb") == []
 
 
 def test_a_literal_is_found_over_any_white_space(spans):
@@ -174,6 +212,47 @@ def test_a_sound_pattern_is_not_refused(faults, regex):
 def test_a_detector_refuses_what_the_check_refuses(make_rule, constitute):
     with pytest.raises(PatternError, match="pattern 1 of rule `weapon-help`"):
         Patterns(constitute(make_rule(detect={"patterns": [{"regex": r"\bбомба"}]})))
+
+
+def test_a_disguised_word_is_found_at_its_place_with_the_views_name(detect):
+    (scan,) = detect({"literal": "bomb"}).scan([Exchange.of("how to build a b0mb at home")])
+    (finding,) = scan.findings
+    assert (finding.span, finding.excerpt) == ((15, 19), "b0mb")
+    assert finding.view != "raw"
+
+
+def test_a_hit_seen_in_several_views_is_told_once_and_as_raw_where_it_is(detect):
+    (scan,) = detect({"literal": "bomb"}).scan([Exchange.of("b\u200bomb and bomb, b0mb")])
+    assert sorted((finding.excerpt, finding.view == "raw") for finding in scan.findings) == [
+        ("b0mb", False),
+        ("bomb", True),
+        ("b\u200bomb", False),
+    ]
+
+
+def test_a_base64_word_is_marked_where_it_is_written(detect):
+    (scan,) = detect({"literal": "pipe bomb"}).scan([Exchange.of("read this: YnVpbGQgYSBwaXBlIGJvbWIgbm93 please")])
+    (finding,) = scan.findings
+    assert "base64" in finding.view
+    assert 11 <= finding.span[0] < finding.span[1] <= 43
+
+
+def test_many_threads_may_scan_at_once(detect):
+    detector = detect({"literal": "bomb"}, {"regex": r"\d{3}-\d{4}"})
+    exchange = Exchange.of("some words " * 2000 + "bomb 123-4567")
+    with ThreadPoolExecutor(8) as pool:
+        scans = list(pool.map(lambda _: detector.scan([exchange])[0], range(64)))
+    assert {tuple(finding.excerpt for finding in scan.findings) for scan in scans} == {("bomb", "123-4567")}
+
+
+def test_an_expression_that_hyperscan_refuses_is_found_all_the_same(spans):
+    assert spans("x" + "abef" * 40 + "x", regex="(?:ab|cd|ef|gh){60,500}x") == ["abef" * 40 + "x"]
+    assert spans("炸" * 30 + "x", regex=r"(?:\pL{2}){9,40}x") == ["炸" * 30 + "x"]
+
+
+def test_an_expression_that_matches_nothing_at_the_end_ends():
+    entry = Entry.of("a", frozenset(), Pattern.model_construct(literal=None, regex="日|$", watches=None))
+    assert list(spans_of(entry, "a日b", "a日b".encode())) == [(1, 2)]
 
 
 def test_a_constitution_without_patterns_scans_to_nothing(make_rule, constitute):

@@ -29,7 +29,8 @@ def search(engine, tmp_path_factory):
 
     def make(*patterns):
         found = [
-            Pattern(regex=text[1:], literal=None) if text.startswith("/") else Pattern(literal=text) for text in patterns
+            Pattern(regex=text[1:], literal=None) if text.startswith("/") else Pattern(literal=text)
+            for text in patterns
         ]
         entries = [Entry.of(pattern.literal or pattern.regex, PARTS, pattern) for pattern in found]
         return Search(entries, engine=engine, folder=tmp_path_factory.getbasetemp() / "streams")
@@ -140,6 +141,13 @@ def test_the_tail_covers_every_hit_that_is_still_to_come(search):
     assert settled > 30
 
 
+def test_the_tail_counts_a_run_of_spaces_in_a_literal_once(search):
+    stream = PatternStream(search("pipe bomb"), Part.RESPONSE)
+    stream.feed("so: pipe" + " " * 100)
+    assert stream.tail >= 104
+    assert [hit.span for hit in stream.feed("bomb.")] == [(4, 112)]
+
+
 def test_a_search_without_patterns_streams_to_nothing(search):
     stream = PatternStream(search(), Part.RESPONSE)
     assert stream.feed("anything") == stream.close() == []
@@ -151,8 +159,43 @@ def test_a_stream_looks_only_for_patterns_that_watch_its_part(search):
     assert stream.feed("a bomb here") == []
 
 
-WORDS = ["a", "ab", "b", " ", "  ", "\n", "a b", "ß", "ss", "σ", "Σ", "İ", "i", "\u0307", "\u212a", "k", "é", "炸", "-", "1"]
-PATTERNS = ["ab", "a b", "ss", "straße", "k i", "σ", "炸", r"/a.{0,3}b", r"/\bab\b", r"/(?:ab|a b)+", "/k[^a]", "/a$", r"/\d-"]
+WORDS = [
+    "a",
+    "ab",
+    "b",
+    " ",
+    "  ",
+    "\n",
+    "a b",
+    "ß",
+    "ss",
+    "σ",
+    "Σ",
+    "İ",
+    "i",
+    "\u0307",
+    "\u212a",
+    "k",
+    "é",
+    "炸",
+    "-",
+    "1",
+]
+PATTERNS = [
+    "ab",
+    "a b",
+    "ss",
+    "straße",
+    "k i",
+    "σ",
+    "炸",
+    r"/a.{0,3}b",
+    r"/\bab\b",
+    r"/(?:ab|a b)+",
+    "/k[^a]",
+    "/a$",
+    r"/\d-",
+]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
