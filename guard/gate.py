@@ -89,9 +89,9 @@ class Gate:
 
         detectors: list[Detector] = [Patterns(constitution)]
         if encoder is not None:
-            from guard.detectors.meaning import MeaningDetector
+            from guard.detectors.opening import meaning_detectors
 
-            detectors.append(MeaningDetector(constitution, encoder))
+            detectors += meaning_detectors(constitution, encoder, heads, thorough=thorough)
         return cls(constitution, [*detectors, *also], thorough=thorough)
 
     @property

@@ -1,26 +1,28 @@
-"""The meaning detector: nearness of a text's embedding to a rule's examples. No training; scores are no probabilities.
+"""The meaning detector: one encoding of a text, then one head a rule.
 
-What is asked and what is answered have prototypes of their own, since an answer that declines speaks of the same
-things as the request. Every window of a long text is looked at; nothing is cut off.
+A rule without a trained head is judged by the nearness of the text to its examples; one without examples by its own
+words. What is asked and what is answered have heads and prototypes of their own, since an answer that declines speaks
+of the same things as the request; heads judge an answer together with its prompt. Every window of a long text is
+looked at, in every reading that takes a disguise off; nothing is cut off.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from guard.detectors import _neutral
-from guard.detectors._prototypes import Labelled, Prototypes
+from guard.detectors._prototypes import Prototypes
+from guard.detectors._readings import Reading, readings
+from guard.detectors._taught import ENOUGH, SIDE, breaking, labelled
 from guard.detectors._topics import Topics
-from guard.detectors.base import Cover, Scan, excerpt, parts
-from guard.encoder import Encoder, SentenceEncoder
+from guard.detectors.base import Cover, Scan, excerpt
+from guard.encoder import Encoder
 from guard.exchange import Exchange
+from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
+from guard.trained.scoring import scores as head_scores
 from guard.verdict import Finding
 from rules.schema import Constitution, Part, Rule
 
@@ -31,203 +33,185 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
 
 BORDER = 0.5
-"""The score from which a rule with `threshold: auto` is found broken."""
+"""The score from which a rule without a head and with `threshold: auto` is found broken."""
 
-ENOUGH = 2
-"""Breaking examples that a side of a rule needs; with fewer, the rule's own words stand in."""
 
-_ASKED, _ANSWERED = "asked", "answered"
-_SIDE = {
-    Part.SYSTEM: _ASKED,
-    Part.PROMPT: _ASKED,
-    Part.TOOL_RESULT: _ASKED,
-    Part.RESPONSE: _ANSWERED,
-    Part.REASONING: _ANSWERED,
-    Part.TOOL_CALL: _ANSWERED,
-}
-"""What a model wrote is held against answers, all else against prompts."""
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one exchange so far."""
 
-Texts: TypeAlias = list[tuple[str, int, bool, bool]]
-"""Text, place of its rule (-1: neutral), whether it breaks it, whether it is the rule's own words."""
+    findings: list[Finding]
+    scores: dict[str, float]
+    topics: dict[str, float]
+    unsure: set[str]
 
 
 class MeaningDetector:
-    """Finds rules broken by meaning, by their examples' embeddings."""
+    """Finds rules broken by meaning."""
 
     name = "meaning"
     instant = False
     skips_clear = True
 
     def __init__(
-        self, constitution: Constitution, encoder: str | Encoder = "default", *, cache: Path | None = None
+        self,
+        constitution: Constitution,
+        encoder: Encoder,
+        heads: Heads | None = None,
+        *,
+        topics: bool = True,
+        cache: Path | None = None,
     ) -> None:
-        """Load the encoder and embed the examples; takes seconds.
+        """Embed the examples of the rules that have no head; takes seconds where they are not kept from before.
 
         Args:
             constitution: the rules to look for.
-            encoder: a model by id or path, `default`, or a ready encoder, which is closed with the detector.
+            encoder: closed with the detector; with the heads' adapter, where they have one.
+            heads: trained heads for some of the rules.
+            topics: whether to tell what a text is about as well, which costs an encoding where heads judge answers.
             cache: folder for the examples' embeddings; the user's cache folder where it is left out.
 
         Raises:
-            EncoderError: the encoder cannot be loaded.
+            HeadsError: the heads were taught on vectors of another size.
         """
-        self._encoder: Encoder = SentenceEncoder(encoder) if isinstance(encoder, str) else encoder
-        self._places = {rule.id: place for place, rule in enumerate(constitution)}
+        self._encoder = encoder
+        self._heads = heads
         self._rules = constitution.rules
+        self._stale = frozenset(heads.stale(constitution)) if heads else frozenset()
+        self._columns = {rule: column for column, rule in enumerate(heads.rules)} if heads else {}
+        self._by_head = {side: self._headed(side) for side in SIDES}
+        self._by_example = {
+            side: [place for place, rule in enumerate(self._rules) if place not in self._by_head[side] and _wants(rule)]
+            for side in SIDES
+        }
         folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wardlaw" / "prototypes"
-        taught = {side: self._labelled(_texts(constitution, side), folder) for side in (_ASKED, _ANSWERED)}
-        self._sides = {side: Prototypes(labelled, len(self._rules)) for side, labelled in taught.items()}
-        self._topics = Topics(list(taught.values()), len(self._rules))
+        self._topics: Topics | None = None
+        self._prototypes: dict[str, Prototypes] = {}
+        if topics or any(self._by_example.values()):
+            taught = {side: labelled(constitution, side, encoder, folder) for side in SIDES}
+            self._prototypes = {
+                side: Prototypes(examples, len(self._rules))
+                for side, examples in taught.items()
+                if self._by_example[side]
+            }
+            self._topics = Topics(list(taught.values()), len(self._rules)) if topics else None
 
     @property
     def identity(self) -> str:
-        """The version of the scoring, and the encoder."""
-        return f"meaning/1:{self._encoder.identity}"
+        """The version of the scoring, the encoder and the heads."""
+        return f"meaning/2:{self._encoder.identity}:{self._heads.digest if self._heads else 'examples'}"
 
     def covers(self, rule: Rule, part: Part) -> Cover:
-        """Every rule that watches the part and does not turn meaning off; by its own words where examples lack."""
-        if rule.detect is None or rule.detect.meaning is None:
+        """Every rule that watches the part and does not turn meaning off, by head, examples or its own words."""
+        if not _wants(rule):
             return Cover(why_not="the rule turns it off")
         if part not in rule.watches:
             return Cover(why_not=f"the rule does not watch the {part}")
-        return Cover(by=self.name if len(_breaks(rule, _SIDE[part])) >= ENOUGH else f"{self.name}:words")
+        side = SIDE[part]
+        if any(self._rules[place].id == rule.id for place in self._by_head[side]):
+            return Cover(by=f"{self.name}:stale" if rule.id in self._stale else self.name)
+        return Cover(by=f"{self.name}:{'examples' if len(breaking(rule, side)) >= ENOUGH else 'words'}")
 
     def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
-        """Look at each exchange; all windows of all texts go through the encoder as one batch."""
-        windows = [
-            (place, part, text, span)
-            for place, exchange in enumerate(exchanges)
-            for part, text in parts(exchange)
-            for span in self._encoder.windows(text)
+        """Look at each exchange; all windows of all readings go through the encoder as one batch."""
+        seen = [_Seen([], {}, {}, set()) for _ in exchanges]
+        found = [
+            reading for place, exchange in enumerate(exchanges) for reading in readings(exchange, place, self._encoder)
         ]
-        pieces = [text[start:end] for _, _, text, (start, end) in windows]
-        vectors = self._encoder.encode(pieces)
-        findings: list[list[Finding]] = [[] for _ in exchanges]
-        scores: list[dict[str, float]] = [{} for _ in exchanges]
-        topics: list[dict[str, float]] = [{} for _ in exchanges]
-        for (place, *_), near in zip(windows, self._topics.nearness(vectors).tolist() if windows else [], strict=True):
-            for rule, nearness in zip(self._rules, near, strict=True):
-                topics[place][rule.id] = max(nearness, topics[place].get(rule.id, -1.0))
-        for side in (_ASKED, _ANSWERED):
-            rows = [row for row, window in enumerate(windows) if _SIDE[window[1]] == side]
+        for side in SIDES:
+            rows = [reading for reading in found if SIDE[reading.part] == side]
             if not rows:
                 continue
-            seen_by_row = self._sides[side].scores([pieces[row] for row in rows], vectors[rows]).tolist()
-            for row, seen in zip(rows, seen_by_row, strict=True):
-                place, part, text, span = windows[row]
-                for rule, score in zip(self._rules, seen, strict=True):
-                    if not self.covers(rule, part):
-                        continue
-                    scores[place][rule.id] = max(score, scores[place].get(rule.id, 0.0))
-                    threshold = _threshold(rule)
-                    if score >= threshold:
-                        finding = Finding(rule.id, part, span, self.name, score, threshold, excerpt=excerpt(text, span))
-                        findings[place].append(finding)
-        return [
-            Scan(tuple(found), scored, about) for found, scored, about in zip(findings, scores, topics, strict=True)
-        ]
+            # A prompt reads the same with and without its context, so that heads, examples and topics share a vector.
+            vectors: Floats | None = None
+            if self._by_head[side]:
+                vectors = self._encoder.encode([reading.in_context for reading in rows])
+                self._judge_by_heads(side, rows, vectors, seen)
+            if self._by_example[side] or self._topics:
+                if vectors is None or side == ANSWERED:
+                    vectors = self._encoder.encode([reading.text for reading in rows])
+                self._judge_by_examples(side, rows, vectors, seen)
+                self._tell_topics(rows, vectors, seen)
+        return [Scan(tuple(s.findings), s.scores, s.topics, unsure=frozenset(s.unsure)) for s in seen]
 
     def close(self) -> None:
         """Let go of the encoder."""
         self._encoder.close()
 
-    def _labelled(self, texts: Texts, folder: Path) -> Labelled:
-        import numpy as np
+    def _headed(self, side: str) -> list[int]:
+        """Places of the rules that have a head on this side."""
+        if self._heads is None or side not in self._heads.sides:
+            return []
+        width = self._heads.sides[side].weight.shape[1]
+        dim = self._encoder.encode(["a"]).shape[1]
+        if width != dim:
+            raise HeadsError(
+                f"heads were taught on vectors of {width} numbers, the encoder gives {dim}",
+                "take the encoder that their card names, or train heads for this one: `wardlaw gate train`",
+            )
+        return [place for place, rule in enumerate(self._rules) if rule.id in self._columns and _wants(rule)]
 
-        words = [text for text, *_ in texts]
-        columns = [np.array(column, np.int64) for column in list(zip(*texts, strict=True))[1:]]
-        return Labelled(words, self._embed(texts, folder), *columns)
+    def _judge_by_heads(self, side: str, rows: Sequence[Reading], vectors: Floats, seen: Sequence[_Seen]) -> None:
+        if self._heads is None:
+            return
+        head = self._heads.sides[side]
+        by_part: dict[Part, list[int]] = {}
+        for row, reading in enumerate(rows):
+            by_part.setdefault(reading.part, []).append(row)
+        for part, members in by_part.items():
+            places = [place for place in self._by_head[side] if part in self._rules[place].watches]
+            columns = [self._columns[self._rules[place].id] for place in places]
+            for row, scored in zip(members, head_scores(head, vectors[members], columns).tolist(), strict=True):
+                for place, score in zip(places, scored, strict=True):
+                    rule = self._rules[place]
+                    threshold = _threshold(rule, head.threshold)
+                    self._note(seen[rows[row].place], rule, rows[row], score, threshold, calibrated=True)
+                    if min(head.unsure, threshold) <= score < threshold:
+                        seen[rows[row].place].unsure.add(rule.id)
 
-    def _embed(self, texts: Texts, folder: Path) -> Floats:
-        """The texts' vectors, a row each. Kept on disk a rule, so that an edited rule costs only its own examples."""
-        import numpy as np
+    def _judge_by_examples(self, side: str, rows: Sequence[Reading], vectors: Floats, seen: Sequence[_Seen]) -> None:
+        if not self._by_example[side]:
+            return
+        scored = self._prototypes[side].scores([reading.text for reading in rows], vectors).tolist()
+        for reading, scores in zip(rows, scored, strict=True):
+            for place in self._by_example[side]:
+                rule = self._rules[place]
+                if reading.part in rule.watches:
+                    threshold = _threshold(rule, BORDER)
+                    self._note(seen[reading.place], rule, reading, scores[place], threshold, calibrated=False)
 
-        groups = [[text for text, *_ in group] for _, group in groupby(texts, key=lambda row: row[1])]
-        files = [folder / f"{self._digest(group)}.npy" for group in groups]
-        kept = [_load(file, len(group)) for file, group in zip(files, groups, strict=True)]
-        missing = [text for group, vectors in zip(groups, kept, strict=True) if vectors is None for text in group]
-        made = self._mean(missing)
-        done = []
-        for file, group, vectors in zip(files, groups, kept, strict=True):
-            if vectors is None:
-                vectors, made = made[: len(group)], made[len(group) :]
-                _save(file, vectors)
-            done.append(vectors)
-        return np.concatenate(done)
+    def _tell_topics(self, rows: Sequence[Reading], vectors: Floats, seen: Sequence[_Seen]) -> None:
+        if self._topics is None:
+            return
+        for reading, near in zip(rows, self._topics.nearness(vectors).tolist(), strict=True):
+            topics = seen[reading.place].topics
+            for rule, nearness in zip(self._rules, near, strict=True):
+                topics[rule.id] = max(nearness, topics.get(rule.id, -1.0))
 
-    def _digest(self, texts: Sequence[str]) -> str:
-        digest = hashlib.blake2b(self._encoder.identity.encode(), digest_size=16)
-        for text in texts:
-            digest.update(b"\0" + text.encode("utf-8", "replace"))
-        return digest.hexdigest()
-
-    def _mean(self, texts: Sequence[str]) -> Floats:
-        """One vector a text: the mean of its windows, of length 1."""
-        import numpy as np
-
-        windows = [
-            (row, text[start:end]) for row, text in enumerate(texts) for start, end in self._encoder.windows(text)
-        ]
-        parts_ = self._encoder.encode([text for _, text in windows])
-        vectors = np.zeros((len(texts), parts_.shape[1]), np.float32)
-        np.add.at(vectors, [row for row, _ in windows], parts_)
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
-
-
-def _load(file: Path, count: int) -> Floats | None:
-    import numpy as np
-
-    try:
-        vectors = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None  # not there, or cut off by a crash: it is made anew
-    return vectors if vectors.ndim == 2 and len(vectors) == count and vectors.dtype == np.float32 else None
-
-
-def _save(file: Path, vectors: Floats) -> None:
-    import numpy as np
-
-    # A cache that cannot be written costs time and nothing else.
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as opened:
-            np.save(opened, vectors)
-        Path(opened.name).replace(file)
+    def _note(
+        self, seen: _Seen, rule: Rule, reading: Reading, score: float, threshold: float, *, calibrated: bool
+    ) -> None:
+        seen.scores[rule.id] = max(score, seen.scores.get(rule.id, 0.0))
+        if score >= threshold:
+            seen.findings.append(
+                Finding(
+                    rule.id,
+                    reading.part,
+                    reading.span,
+                    self.name,
+                    score,
+                    threshold,
+                    reading.view,
+                    excerpt(reading.original, reading.span),
+                    calibrated,
+                )
+            )
 
 
-def _threshold(rule: Rule) -> float:
+def _wants(rule: Rule) -> bool:
+    return rule.detect is not None and rule.detect.meaning is not None
+
+
+def _threshold(rule: Rule, auto: float) -> float:
     meaning = rule.detect.meaning if rule.detect else None
-    return BORDER if meaning is None or meaning.threshold == "auto" else meaning.threshold
-
-
-def _texts(constitution: Constitution, side: str) -> Texts:
-    neutral = _neutral.PROMPTS if side == _ASKED else _neutral.RESPONSES
-    texts: Texts = [(text, -1, False, False) for text in neutral]
-    for place, rule in enumerate(constitution):
-        if rule.detect is None or rule.detect.meaning is None:
-            continue
-        breaks = _breaks(rule, side)
-        texts += [(text, place, True, False) for text in breaks]
-        texts += [(text, place, False, False) for text in _keeps(rule, side)]
-        if len(breaks) < ENOUGH:
-            texts += [(text, place, True, True) for text in rule.rule.root.values()]
-            texts += [(text, place, False, True) for allowed in rule.allowed for text in allowed.root.values()]
-    return texts
-
-
-def _breaks(rule: Rule, side: str) -> list[str]:
-    texts = [example.text for example in rule.examples.breaks if _SIDE[example.part] == side]
-    return texts + [text for text, breaks in _demonstrated(rule) if breaks and side == _ANSWERED]
-
-
-def _keeps(rule: Rule, side: str) -> list[str]:
-    texts = [example.text for example in rule.examples.keeps if _SIDE[example.part] == side]
-    return texts + [text for text, breaks in _demonstrated(rule) if not breaks and side == _ANSWERED]
-
-
-def _demonstrated(rule: Rule) -> Iterator[tuple[str, bool]]:
-    """The answers of the demonstrations: critiques say which break the rule, and revisions keep it."""
-    for shown in rule.demonstrations:
-        yield shown.answer, shown.critique.verdict == "breaks"
-        if shown.revision is not None:
-            yield shown.revision, False
+    return auto if meaning is None or meaning.threshold == "auto" else meaning.threshold

@@ -1,0 +1,77 @@
+"""What an encoder reads of an exchange: windows of each part, in each view that takes a disguise off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guard.detectors.base import parts
+from guard.encoder import Encoder
+from guard.exchange import Exchange
+from guard.views import View, views
+from rules.schema import Part
+
+CONTEXT = 240
+"""Characters of the prompt that an answer is judged with: its beginning, where most requests say what they want."""
+
+OTHER_VIEWS = 4
+"""Views beside the text itself that are encoded; a text has more only where someone nests encodings."""
+
+_CONTEXT_TOKENS = 96
+_SPEAKS = frozenset({Part.RESPONSE, Part.REASONING, Part.TOOL_CALL})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One window of one view of one part."""
+
+    place: int
+    """Which exchange."""
+    part: Part
+    original: str
+    """The whole part."""
+    view: str
+    span: tuple[int, int]
+    """Where the window lies in the part."""
+    text: str
+    """The window alone."""
+    in_context: str
+    """The window with the prompt it answers; the same as `text` for what is no answer."""
+
+
+def readings(exchange: Exchange, place: int, encoder: Encoder) -> Iterator[Reading]:
+    """All readings of the parts under judgement; none of a blank part."""
+    asked = _asked(exchange)
+    for part, text in parts(exchange):
+        context = asked if part in _SPEAKS else ""
+        for view in _worth_reading(text):
+            for start, end in encoder.windows(view.text):
+                window = view.text[start:end]
+                yield Reading(place, part, text, view.name, view.span(start, end), window, in_context(context, window))
+
+
+def in_context(prompt: str, window: str) -> str:
+    """How heads are taught to see an answer: behind the beginning of its prompt."""
+    return f"{prompt[:CONTEXT]}\n\n{window}" if prompt else window
+
+
+def _asked(exchange: Exchange) -> str:
+    """What the user said last before the message under judgement."""
+    for message in reversed(exchange.messages[:-1]):
+        if message.role == "user":
+            return message.content
+    return ""
+
+
+def _worth_reading(text: str) -> list[View]:
+    """The text itself, and the views that read otherwise."""
+    found: list[View] = []
+    seen: set[str] = set()
+    for view in views(text).all:
+        key = view.text.casefold()
+        if key not in seen:
+            seen.add(key)
+            found.append(view)
+        if len(found) > OTHER_VIEWS:
+            break
+    return found

@@ -1,0 +1,55 @@
+"""The detectors that judge by meaning, opened with their encoder and trained heads."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+from guard.detectors.base import Detector
+from guard.detectors.meaning import MeaningDetector
+from guard.encoders import Adapter, open_encoder
+from guard.encoders.source import find
+from guard.trained.heads import Heads, HeadsError, shipped_for
+from rules.schema import Constitution
+
+_log = logging.getLogger(__name__)
+
+
+def meaning_detectors(
+    constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None, *, thorough: bool
+) -> list[Detector]:
+    """The meaning detector, and before it the static tier where the heads have one.
+
+    Args:
+        constitution: the rules in force.
+        encoder: a sentence-transformers model by id or path, or `default`.
+        heads: their folder; `shipped` takes those of the packs if they were made for the encoder; None takes none.
+        thorough: every text is to be encoded, so that no static tier is needed, and topics are told.
+
+    Raises:
+        EncoderError: the encoder or its adapter cannot be loaded.
+        HeadsError: the heads cannot be read, or were asked for by path and belong to another encoder.
+    """
+    found = _heads(constitution, encoder, heads)
+    adapter = Adapter.load(found.adapter) if found and found.adapter else None
+    opened = open_encoder(encoder, adapter=adapter)
+    return [MeaningDetector(constitution, opened, found, topics=thorough)]
+
+
+def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None) -> Heads | None:
+    folder = shipped_for(constitution) if heads == "shipped" else heads
+    if folder is None:
+        return None
+    found = Heads.load(Path(folder))
+    identity = find(encoder).identity
+    if found.encoder == identity:
+        return found
+    if heads == "shipped":
+        # Another encoder is a choice, and heads of this one would be noise on it: examples judge, and coverage says so.
+        _log.warning("the shipped heads are for another encoder than `%s`: rules are judged by their examples", encoder)
+        return None
+    raise HeadsError(
+        f"heads `{folder}` are for encoder `{found.encoder}`, and `{encoder}` is `{identity}`",
+        "give the encoder they were taught on, or train heads for this one: `wardlaw gate train`",
+    )

@@ -1,0 +1,307 @@
+"""Heads: what training leaves behind. A folder with safetensors beside a card; never a pickle.
+
+heads.safetensors     a side (`asked`, `answered`): weight (rules, dim), bias (rules,), calibration (4,)
+adapter.safetensors   the encoder's low-rank deltas, where the encoder was tuned
+static.safetensors    the static tier's heads, where there is one
+card.json             data, digests, seeds, figures, promises
+
+HeadsError            a folder of heads cannot be used
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from rules.errors import WardlawError
+from rules.schema import Constitution, Rule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float32]
+
+ASKED, ANSWERED = "asked", "answered"
+SIDES = (ASKED, ANSWERED)
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+class HeadsError(WardlawError):
+    """A folder of heads cannot be used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The heads for what is asked, or for what is answered."""
+
+    weight: Floats
+    """(rules, dim)."""
+    bias: Floats
+    """(rules,)."""
+    slope: float = 1.0
+    """From the logit that any rule is broken to the logit of its calibrated probability."""
+    offset: float = 0.0
+    threshold: float = 0.5
+    """Probability from which a text is found to break a rule; it carries the promise of the whole gate."""
+    unsure: float = 0.5
+    """Probability from which a dearer detector is to be asked."""
+
+    def logits(self, vectors: Floats) -> Floats:
+        """(n, rules) from (n, dim)."""
+        return vectors @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Clear:
+    """The static tier's heads on one side: one hidden layer, one output, and the score below which a text is clear."""
+
+    hidden: Floats
+    """(units, dim)."""
+    hidden_bias: Floats
+    """(units,)."""
+    out: Floats
+    """(units,)."""
+    out_bias: float
+    below: float
+    """Logit under which a text is plainly harmless."""
+
+    def logits(self, vectors: Floats) -> Floats:
+        """(n,) from (n, dim): how likely the text needs a closer look."""
+        import numpy as np
+
+        return np.asarray(np.maximum(vectors @ self.hidden.T + self.hidden_bias, 0) @ self.out + self.out_bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """Trained heads for some rules, one encoder."""
+
+    rules: tuple[str, ...]
+    taught: Mapping[str, str]
+    """Rule id -> digest of what it was taught by; see `teaching_digest`."""
+    encoder: str
+    """Identity of the encoder, before the adapter."""
+    sides: Mapping[str, Side]
+    card: Mapping[str, object]
+    static: Mapping[str, Clear] | None = None
+    adapter: Path | None = None
+    """The adapter's file; None where the encoder is as it came."""
+    digest: str = ""
+    """Of all files but the card; empty for heads that were never saved."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Heads from their folder.
+
+        Raises:
+            HeadsError: a file is missing, cut off, or of a format that this version does not know.
+        """
+        card = _card(folder)
+        tensors = _tensors(folder / "heads.safetensors")
+        try:
+            sides = {
+                side: Side(tensors[f"{side}.weight"], tensors[f"{side}.bias"], *_floats(tensors[f"{side}.calibration"]))
+                for side in SIDES
+                if f"{side}.weight" in tensors
+            }
+            rules = tuple(str(rule) for rule in card["rules"])
+            taught = {str(rule): str(digest) for rule, digest in card["rules"].items()}
+            encoder = str(card["encoder"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise HeadsError(
+                f"heads `{folder}`: {error} is missing", "train them again: `wardlaw gate train`"
+            ) from error
+        for name, side in sides.items():
+            if side.weight.shape[0] != len(rules) or side.bias.shape != (len(rules),):
+                raise HeadsError(
+                    f"heads `{folder}`: `{name}` has {side.weight.shape[0]} heads for {len(rules)} rules",
+                    "card and heads do not belong together; train them again: `wardlaw gate train`",
+                )
+        adapter = folder / "adapter.safetensors"
+        return cls(
+            rules,
+            taught,
+            encoder,
+            sides,
+            card,
+            _static(folder / "static.safetensors"),
+            adapter if adapter.is_file() else None,
+            _digest(folder),
+        )
+
+    def save(self, folder: Path, adapter: Path | None = None) -> None:
+        """Write the folder; each file whole or not at all, the card last.
+
+        Args:
+            folder: made where it is not there.
+            adapter: the adapter's file to copy; its own where this is left out.
+        """
+        from safetensors.numpy import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "card.json").unlink(missing_ok=True)
+        _write(folder / "heads.safetensors", save(_flat(self.sides)))
+        source = adapter or self.adapter
+        if source is not None and source != folder / "adapter.safetensors":
+            _write(folder / "adapter.safetensors", source.read_bytes())
+        if self.static is not None:
+            _write(folder / "static.safetensors", save(_flat_static(self.static)))
+        card = {
+            **self.card,
+            "format": FORMAT,
+            "encoder": self.encoder,
+            "rules": dict(self.taught),
+            "files": _files(folder),
+        }
+        _write(folder / "card.json", (json.dumps(card, ensure_ascii=False, indent=2) + "\n").encode())
+
+    def with_threshold(self, side: str, threshold: float, unsure: float, promise: Mapping[str, object]) -> Heads:
+        """The same heads at another threshold, with the promise it carries in the card.
+
+        Args:
+            side: `asked` or `answered`.
+            threshold: probability from which a text is found broken.
+            unsure: probability from which a dearer detector is asked; at most `threshold`.
+            promise: budget, rows, observed, bound, traffic.
+        """
+        sides = {**self.sides, side: replace(self.sides[side], threshold=threshold, unsure=min(unsure, threshold))}
+        promises = {**_mapping(self.card.get("promises")), side: dict(promise)}
+        return replace(self, sides=sides, card={**self.card, "promises": promises})
+
+    def stale(self, constitution: Constitution) -> tuple[str, ...]:
+        """Rules whose words or examples are others than those their heads were taught by."""
+        return tuple(
+            rule.id for rule in constitution if rule.id in self.taught and self.taught[rule.id] != teaching_digest(rule)
+        )
+
+
+def teaching_digest(rule: Rule) -> str:
+    """Digest of what a head is taught by: the rule's words, its allowed neighbours and its examples.
+
+    An action, a threshold or a reply may change without making the head stale.
+    """
+    taught = rule.model_dump(mode="json", include={"rule", "allowed", "examples"})
+    return hashlib.blake2b(json.dumps(taught, sort_keys=True, ensure_ascii=False).encode(), digest_size=8).hexdigest()
+
+
+def shipped_for(constitution: Constitution, folder: Path = SHIPPED) -> Path | None:
+    """The shipped heads that know most of the constitution's rules; None where none knows any."""
+    ids = {rule.id for rule in constitution}
+    best: tuple[int, Path] | None = None
+    for card in sorted(folder.glob("*/card.json")):
+        known = len(ids & set(_mapping(_card(card.parent).get("rules"))))
+        if known and (best is None or known > best[0]):
+            best = known, card.parent
+    return best[1] if best else None
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HeadsError(
+            f"heads `{folder}`: `card.json` cannot be read: {error}", "give a folder that `wardlaw gate train` wrote"
+        ) from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        known = card.get("format") if isinstance(card, dict) else None
+        raise HeadsError(
+            f"heads `{folder}` have format {known}, not {FORMAT}", "train them again: `wardlaw gate train`"
+        )
+    for name, expected in _mapping(card.get("files")).items():
+        file = folder / name
+        if not file.is_file() or _file_digest(file) != expected:
+            raise HeadsError(
+                f"heads `{folder}`: `{name}` is missing, cut off or of another training",
+                "fetch the folder whole, or train again: `wardlaw gate train`",
+            )
+    return card
+
+
+def _tensors(file: Path) -> dict[str, Floats]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return {name: tensor.astype("float32") for name, tensor in load(file.read_bytes()).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise HeadsError(
+            f"heads `{file}` cannot be read: {error}", "fetch the file again, or train: `wardlaw gate train`"
+        ) from error
+
+
+def _static(file: Path) -> dict[str, Clear] | None:
+    if not file.is_file():
+        return None
+    tensors = _tensors(file)
+    return {
+        side: Clear(
+            tensors[f"{side}.hidden"],
+            tensors[f"{side}.hidden_bias"],
+            tensors[f"{side}.out"],
+            *_floats(tensors[f"{side}.scalars"]),
+        )
+        for side in SIDES
+        if f"{side}.hidden" in tensors
+    }
+
+
+def _flat(sides: Mapping[str, Side]) -> dict[str, Floats]:
+    import numpy as np
+
+    flat = {}
+    for name, side in sides.items():
+        flat[f"{name}.weight"] = np.ascontiguousarray(side.weight, np.float32)
+        flat[f"{name}.bias"] = np.ascontiguousarray(side.bias, np.float32)
+        flat[f"{name}.calibration"] = np.array([side.slope, side.offset, side.threshold, side.unsure], np.float32)
+    return flat
+
+
+def _flat_static(static: Mapping[str, Clear]) -> dict[str, Floats]:
+    import numpy as np
+
+    flat = {}
+    for name, clear in static.items():
+        flat[f"{name}.hidden"] = np.ascontiguousarray(clear.hidden, np.float32)
+        flat[f"{name}.hidden_bias"] = np.ascontiguousarray(clear.hidden_bias, np.float32)
+        flat[f"{name}.out"] = np.ascontiguousarray(clear.out, np.float32)
+        flat[f"{name}.scalars"] = np.array([clear.out_bias, clear.below], np.float32)
+    return flat
+
+
+def _floats(numbers: Floats) -> list[float]:
+    return [float(number) for number in numbers]
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {file.name: _file_digest(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _digest(folder: Path) -> str:
+    names = "".join(f"{name}:{digest}" for name, digest in _files(folder).items())
+    return hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
+
+
+def _write(file: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+    Path(opened.name).replace(file)
+
+
+def _mapping(found: object) -> dict[str, Any]:
+    return dict(found) if isinstance(found, Mapping) else {}

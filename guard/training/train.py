@@ -1,0 +1,269 @@
+"""All of teaching in order: rows, pool, encoder and heads, calibration, static tier, promise, card."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from guard.encoders import Adapter, Encoder, open_encoder
+from guard.detectors.base import Detector
+from guard.encoders.torch import SentenceEncoder
+from guard.exchange import Exchange
+from guard.gate import Gate
+from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest
+from guard.trained.scoring import any_logit
+from guard.training.bank import bank_rows
+from guard.training.batches import text_of
+from guard.training.calibrate import fit_platt, unsure_from
+from guard.training.fit import fit
+from guard.training.pool import Pool, example_rows, pool_of
+from guard.training.recipe import Recipe
+from guard.training.rows import LabelError, Row, read_rows, source_of
+from guard.training.sets import find_files, read_objects
+from guard.training.traffic import promise, score_traffic
+from guard.training.tune import Tuning, tune
+from rules.digest import constitution_digest
+from rules.schema import Constitution
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float32]
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to teach with, and how."""
+
+    constitution: Constitution
+    data: Sequence[Path] = ()
+    """Labelled files, or folders of them."""
+    check: Sequence[Path] = ()
+    """Files that will be measured on: nothing near one of their prompts is taught."""
+    recipe: Recipe = field(default_factory=lambda: Recipe(only_named=False))
+    bank: bool = True
+    """Whether the twin bank that ships with the project is taught."""
+    encoder: str = "default"
+    tuned: bool = True
+    """Whether the encoder learns too; without it heads alone are fitted, in seconds."""
+    how: Tuning = field(default_factory=Tuning)
+    budget: float = 0.01
+    """The share of benign traffic that the whole gate may flag."""
+    unsure: float = 0.05
+    """The share of benign traffic that may be asked about by a dearer detector."""
+
+
+def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
+    """Teach heads and write their folder.
+
+    Args:
+        what: data and settings.
+        out: folder; made where it is not there, written only when all else is done.
+        told: called with lines of progress.
+
+    Raises:
+        LabelError: the data cannot be used.
+        CalibrationError: the benign rows cannot carry the promise.
+        EncoderError: the encoder cannot be loaded.
+    """
+    rules = [rule.id for rule in what.constitution if rule.detect and rule.detect.meaning]
+    rows = gather(what, rules)
+    pool = pool_of(rows, check_texts(what.check), what.recipe, seed=what.how.seed)
+    _refuse_one_class(pool.teach)
+    told(f"pool: {len(pool.teach):,} rows to teach, {len(pool.choose):,} to choose by, {len(pool.calibrate):,} benign")
+    for why, count in pool.counts.items():
+        told(f"left out: {count:,} rows, {why}")
+    reference = SentenceEncoder(what.encoder, threads=what.how.threads)
+    adapter: Adapter | None = None
+    losses: list[float] = []
+    if what.tuned:
+        tuned = tune(reference, pool.teach, rules, what.how, told)
+        adapter, sides, losses = tuned.adapter, tuned.sides, tuned.losses
+        encoder = open_encoder(what.encoder, adapter=adapter)
+    else:
+        encoder = open_encoder(what.encoder)
+        sides = {
+            side: fit(encode(encoder, rows), rows, rules, what.how.seed) for side, rows in _by_side(pool.teach).items()
+        }
+    told(f"vectors by {encoder.backend}{''.join(f'; {note}' for note in encoder.notes)}")
+    held_out = {side: encode(encoder, rows) for side, rows in _by_side(pool.choose).items()}
+    figures: dict[str, object] = {}
+    for side, rows in _by_side(pool.choose).items():
+        if side in sides:
+            sides[side], figures[side] = _calibrated(sides[side], held_out[side], rows, rules)
+            told(f"{side}: held-out pairs {figures[side]}")
+    card = _card(what, pool, losses, figures)
+    taught = {rule.id: teaching_digest(rule) for rule in what.constitution if rule.id in rules}
+    heads = Heads(tuple(rules), taught, reference.base, sides, card)
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = Path(scratch) / "heads"
+        heads.save(saved, _saved(adapter, Path(scratch)))
+        heads = Heads.load(saved)
+        heads = promised(what, heads, encoder, pool.calibrate, told)
+        heads.save(out)
+    encoder.close()
+    return Heads.load(out)
+
+
+def gather(what: Training, rules: Sequence[str]) -> list[Row]:
+    """The rows of all sources, before anything is drawn or left out."""
+    rows = example_rows(what.constitution)
+    if what.bank:
+        rows += bank_rows(rules)
+    for path in find_files(what.data) if what.data else ():
+        source = what.recipe.source(source_of(path))
+        if source is not None:
+            rows += read_rows(path, rules, _categories(what, source.categories), prompts_too=source.prompts_too)
+    return rows
+
+
+def check_texts(paths: Iterable[Path]) -> list[str]:
+    """The prompts of files that will be measured on; their labels do not matter here."""
+    texts = []
+    for path in find_files(list(paths)) if paths else ():
+        for _, line in read_objects(path):
+            prompt = line.get("prompt")
+            if isinstance(prompt, list):
+                prompt = next((str(turn.get("content")) for turn in reversed(prompt) if turn.get("role") == "user"), "")
+            texts.append(str(prompt or ""))
+    return texts
+
+
+def encode(encoder: Encoder, rows: Sequence[Row]) -> Floats:
+    """The vectors of rows as heads see them: (n, dim). A long text counts by its first window."""
+    firsts = []
+    for row in rows:
+        text = text_of(row)
+        spans = encoder.windows(text)
+        firsts.append(text[: spans[0][1]] if spans else "")
+    return encoder.encode(firsts)
+
+
+def promised(what: Training, heads: Heads, encoder: Encoder, benign: Sequence[Row], told: Told) -> Heads:
+    """The heads with thresholds that keep the budget on the benign rows, through the whole gate."""
+    from guard.detectors.meaning import MeaningDetector
+    from guard.detectors.patterns import Patterns
+
+    for side, rows in _by_side(benign).items():
+        if side not in heads.sides:
+            continue
+        detectors: list[Detector] = [
+            Patterns(what.constitution),
+            MeaningDetector(what.constitution, encoder, heads, topics=False),
+        ]
+        gate = Gate(what.constitution, detectors, thorough=True)
+        exchanges = (
+            (
+                f"{row.source}:{place}",
+                Exchange.of(row.text) if row.prompt is None else Exchange.of(row.prompt, row.text),
+            )
+            for place, row in enumerate(rows, 1)
+        )
+        scored = score_traffic(gate, exchanges)
+        traffic = "prompts" if side == ASKED else "answers"
+        kept = promise(scored, what.budget, f"{traffic} of the held-out benign pool ({_mix(rows)})")
+        unsure = unsure_from([row.score for row in scored], kept.threshold, what.unsure)
+        heads = heads.with_threshold(side, kept.threshold, unsure, kept.as_dict())
+        told(f"{side}: {kept}")
+    return heads
+
+
+def _calibrated(
+    side: Side, vectors: Floats, rows: Sequence[Row], rules: Sequence[str]
+) -> tuple[Side, dict[str, object]]:
+    """The side with its probabilities calibrated on held-out rows, and how well it ranks them."""
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    logits = side.logits(vectors)
+    raw = np.asarray(any_logit(logits), np.float64)
+    harmful = np.array([row.harmful for row in rows])
+    line = fit_platt(raw, harmful)
+    twins: dict[str, dict[bool, float]] = {}
+    for row, score in zip(rows, raw.tolist(), strict=True):
+        if row.pair is not None:
+            twins.setdefault(row.pair, {})[row.harmful] = score
+    whole = [pair for pair in twins.values() if len(pair) == 2]
+    named = [place for place, row in enumerate(rows) if row.rules]
+    right = [rules[int(logits[place].argmax())] in rows[place].rules for place in named]
+    figures = {
+        "rows": len(rows),
+        "auc": round(float(roc_auc_score(harmful, raw)), 3),
+        "harmful twin ranked above harmless": round(
+            sum(pair[True] > pair[False] for pair in whole) / max(1, len(whole)), 3
+        ),
+        "right rule first": round(sum(right) / max(1, len(right)), 3),
+        "auc by language": {
+            language: round(float(roc_auc_score(harmful[mine], raw[mine])), 3)
+            for language in sorted({row.language for row in rows})
+            if len(set(harmful[mine := np.array([row.language == language for row in rows])])) == 2
+        },
+    }
+    return replace(side, slope=line.slope, offset=line.offset), figures
+
+
+def _by_side(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    sides: dict[str, list[Row]] = {}
+    for row in rows:
+        sides.setdefault(ANSWERED if row.answers else ASKED, []).append(row)
+    return sides
+
+
+def _categories(what: Training, own: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """A source's categories, and those that are hazards of the constitution's rules."""
+    hazards: dict[str, list[str]] = {}
+    for rule in what.constitution:
+        for hazard in rule.hazards:
+            hazards.setdefault(str(hazard), []).append(rule.id)
+    return {**{hazard: tuple(ids) for hazard, ids in hazards.items()}, **own}
+
+
+def _refuse_one_class(rows: Sequence[Row]) -> None:
+    labels = {row.harmful for row in rows if not row.answers}
+    if labels != {True, False}:
+        only = "harmful" if labels == {True} else "safe"
+        raise LabelError(
+            f"all rows to teach are {only}" if labels else "there are no prompts to teach",
+            "a classifier needs both labels; add examples to the rules, or labelled files",
+        )
+
+
+def _saved(adapter: Adapter | None, folder: Path) -> Path | None:
+    if adapter is None:
+        return None
+    adapter.save(folder / "adapter.safetensors")
+    return folder / "adapter.safetensors"
+
+
+def _mix(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{source} {count}" for source, count in Counter(row.source for row in rows).most_common())
+
+
+def _card(what: Training, pool: Pool, losses: list[float], figures: dict[str, object]) -> dict[str, object]:
+    import torch
+
+    return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "constitution": constitution_digest(what.constitution),
+        "tuned": what.tuned,
+        "settings": {**asdict(what.how), "budget": what.budget, "unsure": what.unsure},
+        "machine": f"{platform.machine()}, torch {torch.__version__}",
+        "sources": {name: {**counts, **_origin(what.recipe, name)} for name, counts in pool.sources.items()},
+        "left_out": dict(pool.counts),
+        "losses": [round(loss, 4) for loss in losses],
+        "held_out": figures,
+    }
+
+
+def _origin(recipe: Recipe, name: str) -> dict[str, object]:
+    source = recipe.sources.get(name)
+    return {"origin": source.origin, "licence": source.licence, "weight": source.weight} if source else {}
