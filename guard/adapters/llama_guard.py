@@ -4,7 +4,7 @@ Passed: user and assistant in turn; the template judges the last. The templates 
 in `excluded_category_keys`; that of 3-8B has its list built in and takes no notice. Answered: `safe`, or `unsafe` and
 a second line with the broken categories, parted by commas.
 
-Sources: the model cards and chat templates of meta-llama/Llama-Guard-3-1B, -3-8B and -4-12B; Meta's pages on their prompts.
+Sources: the model cards and chat templates of meta-llama/Llama-Guard-3-1B, -3-8B, -4-12B; Meta's pages on prompts.
 Llama Guard 2 numbers its categories otherwise and has no adapter.
 """
 
