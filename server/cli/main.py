@@ -5,46 +5,14 @@ Exit codes: 0 done; 1 what was checked has faults; 2 wrong input or wrong usage;
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Sequence
 
 import click
 
-import server.cli
 from rules.errors import WardlawError
-
-_NO_COMMANDS = frozenset({"main"})
-
-
-class Folder(click.Group):
-    """A group whose commands are the files of `server/cli`: each offers one as `command`, read when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands: files, but `main.py` and what begins with `_`."""
-        names = (info.name for info in pkgutil.iter_modules(server.cli.__path__))
-        return sorted(name.replace("_", "-") for name in names if name not in _NO_COMMANDS and not name.startswith("_"))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Read the command's file; None where there is none."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = importlib.import_module(f"server.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is asked for; a slip of one is answered with the right name."""
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            from rules.words import did_you_mean, quoted
-
-            hint = did_you_mean(args[0], self.list_commands(ctx))
-            raise click.UsageError(f"no command {quoted(args[0])}\n  hint: {hint}", ctx)
-        return super().resolve_command(ctx, args)
+from server.cli._folder import Folder
 
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -55,7 +23,9 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Folder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Folder, package="server.cli", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )

@@ -1,0 +1,50 @@
+"""A verdict as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from guard.verdict import Verdict
+
+
+def as_dict(verdict: Verdict, *, digits: int = 6) -> dict[str, Any]:
+    """The whole verdict; scores and milliseconds rounded to `digits`."""
+    coverage = verdict.coverage
+    return {
+        "action": str(verdict.action),
+        "broken": list(verdict.broken),
+        "score": round(verdict.score, digits),
+        "findings": [
+            {
+                "rule": finding.rule,
+                "part": str(finding.part),
+                "span": list(finding.span),
+                "detector": finding.detector,
+                "view": finding.view,
+                "score": round(finding.score, digits),
+                "threshold": round(finding.threshold, digits),
+                "calibrated": finding.calibrated,
+                "excerpt": finding.excerpt,
+            }
+            for finding in verdict.findings
+        ],
+        "scores": {rule: round(score, digits) for rule, score in verdict.scores.items()},
+        "ms": {stage: round(ms, digits) for stage, ms in verdict.ms.items()},
+        "coverage": {
+            "scanned": {name: list(rules) for name, rules in coverage.scanned.items()},
+            "not_scanned": dict(coverage.not_scanned),
+            "degraded": dict(coverage.degraded),
+        },
+        "constitution": verdict.constitution,
+    }
+
+
+def dump(value: Any, *, indent: int | None = None) -> str:
+    """JSON that can be written as UTF-8: with half a surrogate pair in it, everything beyond ASCII is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text

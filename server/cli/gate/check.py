@@ -1,0 +1,153 @@
+"""`wardlaw gate check`: judge a text, an answer, a conversation, or a file of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rules.errors import WardlawError
+from server.cli._sections import Sectioned
+from server.cli.gate import _options
+
+if TYPE_CHECKING:
+    from guard.exchange import Exchange
+
+_SECTIONS = {
+    "What to judge": ("file", "response", "messages", "jsonl"),
+    "Gate": (*_options.SECTION, "thorough"),
+    "Output": ("as_json", "out", "skip_bad", "lang", "quiet"),
+}
+
+
+@click.command("check", cls=Sectioned, sections=_SECTIONS, short_help="judge a text, a conversation, or a file of them")
+@click.argument("text", required=False)
+@click.option("--file", type=click.Path(path_type=Path), help="Judge the text of this file.")
+@click.option("--response", help="Judge this answer, with TEXT as its prompt.")
+@click.option(
+    "--messages", type=click.Path(path_type=Path), help="Judge the last message of a conversation: a JSON list of them."
+)
+@click.option(
+    "--jsonl", metavar="FILE", help="Judge every line: `prompt` and perhaps `response`; also .gz, `-` is stdin."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Where --jsonl writes its verdicts.  [default: stdout]")
+@click.option("--skip-bad", is_flag=True, help="With --jsonl, pass over bad lines and count them.")
+@_options.gate_options
+@click.option("--thorough", is_flag=True, help="Let every stage look, also where an earlier one has settled the text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--lang", default="en", show_default=True, help="Language of the rules' titles.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def command(
+    text: str | None,
+    file: Path | None,
+    response: str | None,
+    messages: Path | None,
+    jsonl: str | None,
+    out: Path | None,
+    skip_bad: bool,
+    rules: tuple[str, ...],
+    encoder: str,
+    heads: str,
+    no_meaning: bool,
+    thorough: bool,
+    as_json: bool,
+    lang: str,
+    quiet: bool,
+) -> int:
+    """Judge TEXT, or standard input where it is `-`, by the rules.
+
+    Shows what would be done, the rules found broken with their scores and spans, what came near, each stage's time, and
+    what was looked for.
+
+    Exit codes: 0 nothing found; 1 a rule is found broken, or the gate acts because a detector failed; 2 an error.
+    """
+    sources = {"TEXT": text, "--file": file, "--messages": messages, "--jsonl": jsonl}
+    given = [name for name, value in sources.items() if value is not None]
+    if not given and not sys.stdin.isatty():
+        text = "-"
+    elif len(given) != 1:
+        what = f"{' and '.join(given)} were given" if given else "there is nothing to judge"
+        raise click.UsageError(f"{what}\n  hint: give one of TEXT (`-` is stdin), --file, --messages, --jsonl")
+    if jsonl is not None:
+        return _bulk(jsonl, out, skip_bad, response, (rules, encoder, heads, no_meaning, thorough), as_json, quiet)
+    if out is not None or skip_bad:
+        raise click.UsageError("--out and --skip-bad go with --jsonl")
+    exchange = _exchange(text, file, response, messages)
+    with _options.open_gate(rules, encoder, heads, no_meaning, thorough=thorough) as gate:
+        verdict = gate.judge(exchange)
+        if as_json:
+            from server.cli.gate._projection import as_dict, dump
+
+            click.echo(dump(as_dict(verdict), indent=2))
+        else:
+            from server.cli.gate._page import show
+
+            show(gate, exchange, verdict, language=lang)
+    return int(bool(verdict.findings) or verdict.action != "allow")
+
+
+def _bulk(
+    name: str, out: Path | None, skip_bad: bool, response: str | None, options: Any, as_json: bool, quiet: bool
+) -> int:
+    from server.cli.gate._bulk import Exchanges, judge_file, summary
+    from server.cli.gate._bulk import as_json as summed
+    from server.cli.gate._projection import dump
+
+    if response is not None:
+        raise click.UsageError("--response goes with one prompt; in --jsonl a line has its own `response`")
+    lines = Exchanges(name, skip_bad=skip_bad)
+    *chosen, thorough = options
+    with _options.open_gate(*chosen, thorough=thorough) as gate:
+        bulk = judge_file(gate, lines, out, quiet=quiet)
+    # Where the verdicts go to standard output, the summary must not stand among them.
+    click.echo(dump(summed(bulk)) if as_json else "\n".join(summary(bulk)), err=out is None)
+    return int(bulk.actions.total() > bulk.actions["allow"] or bulk.found > 0)
+
+
+def _exchange(text: str | None, file: Path | None, response: str | None, messages: Path | None) -> Exchange:
+    """What the options name.
+
+    Raises:
+        WardlawError: a file cannot be read as text, or holds no conversation.
+    """
+    from guard.exchange import Exchange
+
+    if messages is not None:
+        return Exchange.of(_conversation(messages), response)
+    if file is not None:
+        text = _decoded(_read(file), str(file))
+    elif text == "-":
+        text = _decoded(sys.stdin.buffer.read(), "standard input")
+    return Exchange.of(text or "", response)
+
+
+def _conversation(path: Path) -> Any:
+    """The messages of a JSON file: a list, or an object with one under `messages`."""
+    import json
+
+    from guard.training.sets import as_messages
+
+    try:
+        found = json.loads(_decoded(_read(path), str(path)))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise WardlawError(f"`{path}` is not JSON: {error}", 'write [{"role": "user", "content": "..."}]') from error
+    return as_messages(found.get("messages") if isinstance(found, dict) else found, str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WardlawError(f"`{path}` cannot be read: {error.strerror or error}", "name a text file") from error
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = f"`{name}` is not UTF-8 text (byte {data[error.start]:#04x} at offset {error.start:,})"
+        raise WardlawError(
+            what, "the gate judges text: convert the file with iconv, or take the text out of it"
+        ) from error
