@@ -41,10 +41,10 @@ class Reading:
 
 def readings(exchange: Exchange, place: int, encoder: Encoder) -> Iterator[Reading]:
     """All readings of the parts under judgement; none of a blank part."""
-    asked = _asked(exchange)
+    asked = asked_before(exchange)
     for part, text in parts(exchange):
         context = asked if part in _SPEAKS else ""
-        for view in _worth_reading(text):
+        for view in worth_reading(text):
             for start, end in encoder.windows(view.text):
                 window = view.text[start:end]
                 yield Reading(place, part, text, view.name, view.span(start, end), window, in_context(context, window))
@@ -55,7 +55,7 @@ def in_context(prompt: str, window: str) -> str:
     return f"{prompt[:CONTEXT]}\n\n{window}" if prompt else window
 
 
-def _asked(exchange: Exchange) -> str:
+def asked_before(exchange: Exchange) -> str:
     """What the user said last before the message under judgement."""
     for message in reversed(exchange.messages[:-1]):
         if message.role == "user":
@@ -63,7 +63,7 @@ def _asked(exchange: Exchange) -> str:
     return ""
 
 
-def _worth_reading(text: str) -> list[View]:
+def worth_reading(text: str) -> list[View]:
     """The text itself, and the views that read otherwise."""
     found: list[View] = []
     seen: set[str] = set()

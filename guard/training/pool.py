@@ -57,7 +57,8 @@ def pool_of(
         recipe: how much each source counts.
         seed: of all drawing.
         chosen: the share of twin pairs that is held out to choose settings by.
-        benign: rows of unpaired safe prompts held out to calibrate by, at most a third of them.
+        benign: prompts, and as many answers, of sources without any harm held out to calibrate by, at most a third of
+            them.
     """
     drawn, counts = _draw(rows, recipe, random.Random(seed))
     drawn, repeats = _once(drawn)
@@ -138,14 +139,16 @@ def _split(
             number[place] = twin.setdefault(row.pair, number[place])
     benign_sources = {row.source for row in rows} - {row.source for row in rows if row.harmful}
     paired = {number[place] for place, row in enumerate(rows) if row.pair is not None}
-    plain_safe = [
-        number[place]
-        for place, row in enumerate(rows)
-        if not row.harmful and row.pair is None and not row.answers and row.source in benign_sources
-    ]
     for_choice = set(_some(sorted(paired), int(len(paired) * chosen), rng))
-    free = sorted(set(plain_safe) - paired)
-    for_promise = set(_some(free, min(benign, len(free) // 3), rng))
+    for_promise: set[int] = set()
+    for answers in (False, True):
+        free = {
+            number[place]
+            for place, row in enumerate(rows)
+            if row.answers == answers and row.pair is None and row.source in benign_sources
+        }
+        harmless = sorted(free - paired - for_promise)
+        for_promise.update(_some(harmless, min(benign, len(harmless) // 3), rng))
     sides: dict[str, list[Row]] = {name: [] for name in _TAKEN}
     for place, row in enumerate(rows):
         group = number[place]

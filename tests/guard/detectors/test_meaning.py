@@ -140,7 +140,7 @@ def test_a_rule_without_examples_is_looked_for_by_its_own_words(make_rule, detec
 def test_a_rule_taught_on_one_side_only_uses_its_words_on_the_other(make_rule, detector_of):
     rule = make_rule(detect={}, examples={"breaks": BREAKS[:3], "keeps": KEEPS[:3]})
     detector = detector_of(rule)
-    assert detector.covers(rule, Part.PROMPT).by == "meaning"
+    assert detector.covers(rule, Part.PROMPT).by == "meaning:examples"
     assert detector.covers(rule, Part.RESPONSE).by == "meaning:words"
 
 
@@ -237,7 +237,7 @@ def test_a_local_encoder_is_loaded_quietly_and_without_the_network(encoder, monk
 
 def test_identity_names_the_encoders_files(gate, encoder):
     assert encoder.identity.startswith("files:")
-    assert gate.identity.endswith(f"meaning/1:{encoder.identity}")
+    assert gate.identity.endswith(f"meaning/2:{encoder.identity}:examples")
 
 
 def test_a_verdict_tells_what_a_text_is_about_whether_or_not_it_breaks_a_rule(

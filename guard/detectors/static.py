@@ -1,0 +1,118 @@
+"""The static tier: tens of microseconds that clear what is plainly harmless, so that the encoder need not see it.
+
+It finds nothing and decides nothing: it only says where no closer look is needed. What it misses is measured when the
+heads are made, and stands in their card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from guard.detectors._readings import asked_before, in_context, worth_reading
+from guard.detectors._taught import SIDE
+from guard.detectors.base import NOTHING, Cover, Scan, parts
+from guard.exchange import Exchange
+from guard.trained.heads import ANSWERED, Heads
+from rules.schema import Constitution, Part, Rule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float32]
+
+WINDOW = 600
+"""Characters that are looked at as one. A mean over more would drown one bad sentence in many good ones."""
+
+OVERLAP = 150
+"""Characters that windows share, about a sentence."""
+
+_CLEAR = Scan(clear=True)
+
+
+class Static(Protocol):
+    """What the tier needs of its encoder."""
+
+    @property
+    def identity(self) -> str:
+        """What determines its vectors."""
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """(len(texts), dim) float32."""
+
+
+class StaticDetector:
+    """Calls texts clear that the heads of the static tier find plainly harmless."""
+
+    name = "static"
+    instant = True
+    skips_clear = False
+
+    def __init__(self, constitution: Constitution, encoder: Static, heads: Heads) -> None:
+        """A detector over ready parts.
+
+        Args:
+            constitution: the rules in force.
+            encoder: the static encoder that the heads' static tier was taught on.
+            heads: with a static tier.
+        """
+        self._encoder = encoder
+        self._heads = heads
+        self._sides = heads.static or {}
+        known = frozenset(heads.rules)
+        # What has no head may be broken by a text that all heads find harmless: such parts are never called clear.
+        self._blind = frozenset(
+            part
+            for part in Part
+            for rule in constitution
+            if part in rule.watches and rule.detect and rule.detect.meaning
+            if rule.id not in known or rule.detect.meaning.threshold != "auto" or SIDE[part] not in self._sides
+        )
+
+    @property
+    def identity(self) -> str:
+        """The encoder and the heads."""
+        return f"static/1:{self._encoder.identity}:{self._heads.digest}"
+
+    def covers(self, rule: Rule, part: Part) -> Cover:
+        """The rules that have a head, in parts where every rule has one."""
+        if rule.detect is None or rule.detect.meaning is None or rule.id not in self._heads.taught:
+            return Cover(why_not="it has no head for the rule")
+        if part in self._blind:
+            return Cover(why_not=f"some rule that watches the {part} has no head, or a threshold of its own")
+        return Cover(by=self.name)
+
+    def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
+        """Say of each exchange whether it is clear: every window of every reading of every part."""
+        texts: list[str] = []
+        owners: list[tuple[int, str]] = []
+        unclear: set[int] = set()
+        for place, exchange in enumerate(exchanges):
+            for part, text in parts(exchange):
+                if part in self._blind:
+                    unclear.add(place)
+                    continue
+                side = SIDE[part]
+                prompt = asked_before(exchange) if side == ANSWERED else ""
+                for view in worth_reading(text):
+                    for window in _windows(view.text):
+                        texts.append(in_context(prompt, window))
+                        owners.append((place, side))
+        if texts:
+            vectors = self._encoder.encode(texts)
+            for side, clear in self._sides.items():
+                rows = [row for row, (_, owner) in enumerate(owners) if owner == side]
+                if rows:
+                    high = clear.logits(vectors[rows] if len(rows) < len(texts) else vectors) >= clear.below
+                    unclear.update(owners[row][0] for row, is_high in zip(rows, high.tolist(), strict=True) if is_high)
+        return [NOTHING if place in unclear else _CLEAR for place in range(len(exchanges))]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _windows(text: str) -> list[str]:
+    if len(text) <= WINDOW:
+        return [text]
+    return [text[start : start + WINDOW] for start in range(0, len(text) - OVERLAP, WINDOW - OVERLAP)]
