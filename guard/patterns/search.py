@@ -5,13 +5,24 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple
 
 from guard.patterns.base import Engine, Entry, Unavailable, spans
 from guard.patterns.folding import origins, unfold, unfolds
 from guard.patterns.re2 import Re2Engine
+from guard.patterns.tail import compile_beginnings
 from guard.views import views
 from rules.schema import Part
+
+REACH = 1024
+"""Characters of the longest hit that is sure to be found in a stream whatever the cuts. Patterns without an end
+(`a.*b`) are found as far as this; in a literal, so are words with up to that much white space between them."""
+
+
+FOLLOWED = 64
+"""Patterns, the widest first, whose beginnings are followed in a stream; with more, following costs more than it
+saves. The others are held by the length of their longest hit."""
 
 
 class Hit(NamedTuple):
@@ -41,6 +52,17 @@ class Search:
         """
         self.entries = tuple(entries)
         self.engine = open_engine(self.entries, engine, folder)
+        self._lock = Lock()
+        self._beginnings: dict[Part, tuple[Any, int]] = {}
+
+    def beginnings(self, part: Part) -> tuple[Any, int]:
+        """What hits in a part begin with, as one expression, and the length of the longest hit that it leaves out."""
+        with self._lock:
+            if part not in self._beginnings:
+                widest = sorted((entry for entry in self.entries if part in entry.parts), key=width, reverse=True)
+                made, left = compile_beginnings(widest[:FOLLOWED])
+                self._beginnings[part] = made, max(map(width, [*left, *widest[FOLLOWED:]]), default=0)
+            return self._beginnings[part]
 
     def find(self, part: Part, text: str) -> list[Hit]:
         """The hits in the text and in each of its views; what a view shows again of an earlier one is left out."""
@@ -115,6 +137,11 @@ def open_engine(entries: Sequence[Entry], name: str = "auto", folder: Path | Non
         if name != "auto":
             raise
         return Re2Engine(entries)
+
+
+def width(entry: Entry) -> int:
+    """Characters that a hit may have, as far as a stream reaches, with the one after it that decides."""
+    return min(entry.longest or REACH, REACH) + entry.looks_ahead
 
 
 def unseen(hits: Sequence[Hit], before: Sequence[Hit]) -> list[Hit]:

@@ -7,26 +7,18 @@ patterns in these. Either way a chunk costs the same in the first thousand chara
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guard.detectors.base import excerpt
-from guard.patterns.base import Entry, StreamScan
+from guard.patterns.base import StreamScan
 from guard.patterns.bytewise import STRAY
 from guard.patterns.folding import unfolds
-from guard.patterns.search import Hit, Search, unseen
+from guard.patterns.search import REACH, Hit, Search, unseen, width
 from rules.schema import Part
-
-REACH = 1024
-"""Characters of the longest hit that is sure to be found whatever the cuts. Patterns without an end (`a.*b`) are found
-as far as this; in a literal, so are words with up to that much white space between them."""
 
 VIEWED = 512
 """Characters at the end whose views are scanned with each chunk."""
-
-
-_SPACES = re.compile(r"\s{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,6 @@ class PatternStream:
         self._pending: set[int] = set()
         self._odd_until = 0
         self._told: dict[int, int] = {}  # entry -> end of its last hit that was told
-        self.hold = max((_width(entry) for entry in search.entries if part in entry.parts), default=1) - 1
 
     @property
     def length(self) -> int:
@@ -64,11 +55,16 @@ class PatternStream:
     def tail(self) -> int:
         """Characters at the end of what was fed that may still be the beginning of a hit. What stands before them is
         settled: no later chunk can make a hit of it."""
-        hold = self.hold
-        # In a literal any run of spaces counts as one.
-        while hold < len(self._text) and (more := self.hold + _runs(self._text[-hold:])) > hold:
-            hold = more
-        return min(hold, len(self._text))
+        if not self._text:
+            return 0
+        beginnings, limit = self._search.beginnings(self._part)
+        if self.length < self._odd_until:  # letters that unfold stand in it: only lengths are sure
+            limit = max((width(entry) for entry in self._search.entries if self._part in entry.parts), default=0)
+        data = self._text.encode("utf-8", "replace")
+        before = len(self._text[0].encode("utf-8", "replace")) if self._start else 0
+        found = beginnings.search(data, before)
+        open_ = len(data[found.start() :].decode()) if found else 0
+        return min(max(open_, limit), len(self._text))
 
     def feed(self, chunk: str) -> list[StreamHit]:
         """Scan the next piece.
@@ -149,13 +145,3 @@ class PatternStream:
         if over > 0:
             self._text = self._text[over:]
             self._start += over
-
-
-def _runs(text: str) -> int:
-    """Characters of white space beyond the first of each run."""
-    return sum(len(run) - 1 for run in _SPACES.findall(text))
-
-
-def _width(entry: Entry) -> int:
-    """Characters that a hit may have, with the one after it that decides."""
-    return min(entry.longest or REACH, REACH) + entry.looks_ahead
