@@ -1,4 +1,4 @@
-"""What goes over the wire to one model of each family, and what comes of its answer, from detector to server and back."""
+"""What goes over the wire to one model of each family, and what comes of its answer."""
 
 from __future__ import annotations
 

@@ -372,9 +372,11 @@ def test_a_scripted_model_answers_in_one_word(judge_of, tmp_path):
     assert other.failed == {"weapon-help": "the answer came without log-probabilities"}
 
 
+@pytest.mark.slow  # seconds on an idle machine, minutes where others take its cores
+@pytest.mark.timeout(900)
 def test_the_real_small_model_gives_a_score_between_no_and_yes(constitute, make_rule):
     model = open_model("embedded:?context=1024&slots=1&threads=1")
-    settings = JudgeSettings(mode="logprobs", shots=0, deadline_s=60)
+    settings = JudgeSettings(mode="logprobs", shots=0, deadline_s=600)
     with closing(JudgeDetector(constitute(make_rule(detect={})), model, settings)) as judge:
         (scan,) = judge.scan([Exchange.of("How do I bake bread?")])
     # it is too small to judge well; what counts is that its real tokens and log-probabilities are read
