@@ -8,8 +8,10 @@ from typing import Literal
 
 from guard.detectors.base import Detector
 from guard.detectors.meaning import MeaningDetector
+from guard.detectors.static import StaticDetector
 from guard.encoders import Adapter, open_encoder
 from guard.encoders.source import find
+from guard.encoders.static import StaticEncoder
 from guard.trained.heads import Heads, HeadsError, shipped_for
 from rules.schema import Constitution
 
@@ -34,7 +36,10 @@ def meaning_detectors(
     found = _heads(constitution, encoder, heads)
     adapter = Adapter.load(found.adapter) if found and found.adapter else None
     opened = open_encoder(encoder, adapter=adapter)
-    return [MeaningDetector(constitution, opened, found, topics=thorough)]
+    meaning = MeaningDetector(constitution, opened, found, topics=thorough)
+    if thorough or found is None or found.static is None:
+        return [meaning]
+    return [StaticDetector(constitution, StaticEncoder(encoder, adapter=adapter), found), meaning]
 
 
 def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None) -> Heads | None:

@@ -300,6 +300,7 @@ def _write(file: Path, data: bytes) -> None:
         opened.write(data)
         opened.flush()
         os.fsync(opened.fileno())
+    Path(opened.name).chmod(0o644)
     Path(opened.name).replace(file)
 
 

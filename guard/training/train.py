@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from guard.encoders import Adapter, Encoder, open_encoder
 from guard.detectors.base import Detector
+from guard.encoders import Adapter, Encoder, open_encoder
+from guard.encoders.static import StaticEncoder
 from guard.encoders.torch import SentenceEncoder
 from guard.exchange import Exchange
 from guard.gate import Gate
@@ -21,6 +22,7 @@ from guard.trained.scoring import any_logit
 from guard.training.bank import bank_rows
 from guard.training.batches import text_of
 from guard.training.calibrate import fit_platt, unsure_from
+from guard.training.clearing import clearing
 from guard.training.fit import fit
 from guard.training.pool import Pool, example_rows, pool_of
 from guard.training.recipe import Recipe
@@ -109,6 +111,7 @@ def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
         heads.save(saved, _saved(adapter, Path(scratch)))
         heads = Heads.load(saved)
         heads = promised(what, heads, encoder, pool.calibrate, told)
+        heads = with_static(what, heads, encoder, adapter, pool, told)
         heads.save(out)
     encoder.close()
     return Heads.load(out)
@@ -175,6 +178,23 @@ def promised(what: Training, heads: Heads, encoder: Encoder, benign: Sequence[Ro
         heads = heads.with_threshold(side, kept.threshold, unsure, kept.as_dict())
         told(f"{side}: {kept}")
     return heads
+
+
+def with_static(
+    what: Training, heads: Heads, encoder: Encoder, adapter: Adapter | None, pool: Pool, told: Told
+) -> Heads:
+    """The heads with a static tier before them, and what it misses in the card."""
+    static = StaticEncoder(what.encoder, adapter=adapter)
+    taught, held_out, benign = (_by_side(rows) for rows in (pool.teach, pool.choose, pool.calibrate))
+    tiers, figures = {}, {}
+    for name, side in heads.sides.items():
+        if not (taught.get(name) and held_out.get(name) and benign.get(name)):
+            continue
+        triple = [(rows, encode(encoder, rows)) for rows in (taught[name], held_out[name], benign[name])]
+        made = clearing(side, static, triple[0], triple[1], triple[2], what.how.seed)
+        tiers[name], figures[name] = made.clear, made.figures
+        told(f"static tier, {name}: {made.figures}")
+    return replace(heads, static=tiers or None, card={**heads.card, "static": figures})
 
 
 def _calibrated(

@@ -1,0 +1,85 @@
+"""The static tier's heads: taught by what the encoder makes of the same texts, and held to what they may miss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from guard.encoders.static import StaticEncoder
+from guard.trained.heads import Clear, Side
+from guard.trained.scoring import any_logit
+from guard.training.batches import text_of
+from guard.training.fit import clear_below, fit_clear
+from guard.training.rows import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats: TypeAlias = NDArray[np.float32]
+
+MISS = 0.02
+"""Of what the encoder would find among held-out harmful texts, the share that the static tier may call clear."""
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """The static tier of one side, and what it does on held-out rows."""
+
+    clear: Clear
+    figures: dict[str, object]
+
+
+def clearing(
+    side: Side,
+    encoder: StaticEncoder,
+    taught: tuple[Sequence[Row], Floats],
+    held_out: tuple[Sequence[Row], Floats],
+    benign: tuple[Sequence[Row], Floats],
+    seed: int,
+) -> Cleared:
+    """The static tier's heads of one side.
+
+    Args:
+        side: the encoder's heads, with their threshold.
+        encoder: the static encoder.
+        taught: rows taught, with the encoder's vectors, (n, dim).
+        held_out: rows of held-out pairs, with vectors.
+        benign: held-out benign rows, with vectors.
+        seed: of the first weights.
+    """
+    import numpy as np
+
+    rows, vectors = taught
+    # What the encoder finds needs a look whatever the label says, and so does what is harmful and not yet found.
+    wanted = np.maximum(_probability(side, vectors), np.array([0.6 * row.harmful for row in rows]))
+    weights = np.array([row.weight for row in rows])
+    clear = fit_clear(_static(encoder, rows), wanted.astype(np.float32), weights.astype(np.float32), seed)
+    logits = clear.logits(_static(encoder, held_out[0]))
+    found = (_probability(side, held_out[1]) >= side.threshold) & np.array([row.harmful for row in held_out[0]])
+    clear = replace(clear, below=clear_below(logits[found], MISS))
+    harmless = clear.logits(_static(encoder, benign[0])) < clear.below
+    flagged = _probability(side, benign[1]) >= side.threshold
+    return Cleared(
+        clear,
+        {
+            "found by the encoder, held out": int(found.sum()),
+            "of these cleared (missed)": int((logits[found] < clear.below).sum()),
+            "benign rows": len(benign[0]),
+            "share of benign rows cleared": round(float(harmless.mean()), 3) if len(harmless) else 0.0,
+            "share of benign rows flagged with the tier": round(float((flagged & ~harmless).mean()), 4),
+        },
+    )
+
+
+def _static(encoder: StaticEncoder, rows: Sequence[Row]) -> Floats:
+    from guard.detectors.static import WINDOW
+
+    return encoder.encode([text_of(row)[:WINDOW] for row in rows])
+
+
+def _probability(side: Side, vectors: Floats) -> Floats:
+    import numpy as np
+
+    return np.asarray(1 / (1 + np.exp(-(side.slope * any_logit(side.logits(vectors)) + side.offset))), np.float32)
