@@ -18,6 +18,7 @@ from guard.training.rows import LabelError
 from guard.training.sets import Line, as_line, read_raw
 from rules.errors import WardlawError
 from server.cli._bar import counting
+from server.cli._summary import counted
 from server.cli.gate._projection import as_dict, dump
 
 
@@ -138,13 +139,13 @@ def _opened(out: Path | None) -> Iterator[IO[bytes] | gzip.GzipFile]:
 def summary(bulk: Bulk) -> Iterator[str]:
     """The closing words."""
     share = f" ({100 * bulk.found / bulk.rows:.2f}%)" if bulk.rows else ""
-    yield f"{bulk.rows:,} rows, {bulk.found:,} with a finding{share}"
+    yield f"{counted(bulk.rows, 'row')}, {bulk.found:,} with a finding{share}"
     yield "  " + ", ".join(f"{action} {count:,}" for action, count in sorted(bulk.actions.items()))
     yield from (f"  {rule} {count:,}" for rule, count in bulk.rules.most_common(10))
     if bulk.degraded:
-        yield f"{bulk.degraded:,} rows judged with a detector that failed: see `coverage.degraded` in them"
+        yield f"{counted(bulk.degraded, 'row')} judged with a detector that failed: see `coverage.degraded` in them"
     if bulk.bad:
-        yield f"{len(bulk.bad):,} bad lines passed over, as {bulk.bad[0]}"
+        yield f"{counted(len(bulk.bad), 'bad line')} passed over, as {bulk.bad[0]}"
 
 
 def as_json(bulk: Bulk) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def marked(text: str, spans: Iterable[Span], *, colour: bool) -> Text:
     at = 0
     for start, end in _regions(len(text), chosen):
         if start > at:
-            page.append(f" … {start - at:,} characters … ", style="dim")
+            page.append(f"\n… {start - at:,} characters …\n", style="dim")
         edges = sorted({start, end, *(edge for span in chosen for edge in span if start < edge < end)})
         for left, right in pairwise(edges):
             if not colour:
@@ -81,7 +81,7 @@ def marked(text: str, spans: Iterable[Span], *, colour: bool) -> Text:
                 page.append("⟧" * sum(span[1] == right for span in chosen))
         at = end
     if at < len(text):
-        page.append(f" … {len(text) - at:,} characters", style="dim")
+        page.append(f"\n… {len(text) - at:,} characters", style="dim")
     return page
 
 

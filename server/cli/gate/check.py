@@ -68,7 +68,7 @@ def command(
     if not given and not sys.stdin.isatty():
         text = "-"
     elif len(given) != 1:
-        what = f"{' and '.join(given)} were given" if given else "there is nothing to judge"
+        what = f"{' and '.join(f'`{name}`' for name in given)} were given" if given else "there is nothing to judge"
         raise click.UsageError(f"{what}\n  hint: give one of TEXT (`-` is stdin), --file, --messages, --jsonl")
     if jsonl is not None:
         return _bulk(jsonl, out, skip_bad, response, (rules, encoder, heads, no_meaning, thorough), as_json, quiet)

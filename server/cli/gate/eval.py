@@ -67,6 +67,7 @@ def command(
     from guard.training.evaluate import evaluate
     from rules.load import load
     from server.cli._bar import counting
+    from server.cli._summary import counted
     from server.cli.gate import _tables
 
     sets = _sets(files, ignore, load(*rules).constitution)
@@ -88,7 +89,7 @@ def command(
     _tables.show(results, by)
     for each in sets:
         for label, count in each.ignored.items():
-            click.echo(f"{each.name}: {count:,} rows labelled `{label}` passed over")
+            click.echo(f"{each.name}: {counted(count, 'row')} labelled `{label}` passed over")
     for path in (json_file, plots):
         if path is not None:
             click.echo(f"written: {path}")
