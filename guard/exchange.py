@@ -21,6 +21,8 @@ class Message:
     content: str
     reasoning: str | None = field(default=None, kw_only=True)
     """What an assistant thought before it spoke, kept apart from what it said."""
+    tool_calls: tuple[str, ...] = field(default=(), kw_only=True)
+    """The arguments of the tools that an assistant calls, as it wrote them: JSON, one text a call."""
 
 
 @dataclass(frozen=True, slots=True)

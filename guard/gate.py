@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from guard.batching import Batcher
 from guard.cascade import Cascade, Case
-from guard.detectors.base import Detector, parts
+from guard.detectors.base import NOTHING, Detector, parts
 from guard.exchange import Exchange
 from guard.memory import REMEMBERED, Memory, key_of
 from guard.portal import Portal
@@ -135,6 +135,24 @@ class Gate:
             return verdict
         return self._with_joined(verdict, piece, await self._ajudge_alone(piece.exchange))
 
+    def judge_stretch(self, exchange: Exchange, read: Collection[str]) -> Verdict:
+        """Judge a stretch of a stream, which is not remembered. Blocks while models run.
+
+        Args:
+            exchange: its last message is the stretch.
+            read: names of the detectors that have read the stream themselves and need not look.
+        """
+        case = _case_of_stretch(exchange, read)
+        self._cascade.look((case,), self._cascade.instant)
+        self._cascade.look((case,), self._cascade.models)
+        if self._cascade.needs_asking(case):
+            self._portal_of().run(self._cascade.ask((case,)))
+        return self._cascade.verdict(case)
+
+    async def ajudge_stretch(self, exchange: Exchange, read: Collection[str]) -> Verdict:
+        """As `judge_stretch`, without holding up the event loop."""
+        return await self._look_at(_case_of_stretch(exchange, read))
+
     def close(self) -> None:
         """Close the detectors and the worker threads. May be called twice."""
         executor, self._executor = self._executor, None
@@ -178,8 +196,12 @@ class Gate:
         known = self._recall(key)
         if known is not None:
             return known
-        case = Case(exchange)
-        if sum(len(text) for _, text in parts(exchange)) <= INLINE_LIMIT:
+        verdict = await self._look_at(Case(exchange))
+        self._memory.put(key, verdict)
+        return verdict
+
+    async def _look_at(self, case: Case) -> Verdict:
+        if sum(len(text) for _, text in parts(case.exchange)) <= INLINE_LIMIT:
             self._cascade.look((case,), self._cascade.instant)
             waiting = self._cascade.needs(case, self._cascade.models)
         else:
@@ -188,9 +210,7 @@ class Gate:
             await self._batcher().ask(case)
         if self._cascade.needs_asking(case):
             await self._portal_of().ask(self._cascade.ask((case,)))
-        verdict = self._cascade.verdict(case)
-        self._memory.put(key, verdict)
-        return verdict
+        return self._cascade.verdict(case)
 
     def _recall(self, key: bytes) -> Verdict | None:
         known = self._memory.get(key)
@@ -224,3 +244,9 @@ class Gate:
         if self._portal is None:
             self._portal = Portal("wardlaw-gate-ask")
         return self._portal
+
+
+def _case_of_stretch(exchange: Exchange, read: Collection[str]) -> Case:
+    case = Case(exchange)
+    case.scans.update(dict.fromkeys(read, NOTHING))
+    return case

@@ -55,7 +55,8 @@ def key_of(exchange: Exchange) -> bytes:
     """
     digest = hashlib.blake2b(digest_size=16)
     for message in judged_with(exchange):
-        for text in (message.role, message.content, message.reasoning):
+        digest.update(b"%d;" % len(message.tool_calls))
+        for text in (message.role, message.content, message.reasoning, *message.tool_calls):
             data = b"" if text is None else text.encode("utf-8", "surrogatepass")
             digest.update(b"%d:" % (-1 if text is None else len(data)))
             digest.update(data)

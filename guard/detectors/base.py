@@ -107,11 +107,12 @@ class AskedDetector(Detector, Protocol):
 
 
 def parts(exchange: Exchange) -> tuple[tuple[Part, str], ...]:
-    """The parts under judgement and their texts: the last message, and the reasoning kept apart from it, if any."""
+    """The parts under judgement and their texts: the last message, the reasoning kept apart from it, and its calls."""
     last = exchange.messages[-1]
-    if last.reasoning is None:
+    if last.reasoning is None and not last.tool_calls:
         return ((exchange.part, last.content),)
-    return ((exchange.part, last.content), (Part.REASONING, last.reasoning))
+    thought = () if last.reasoning is None else ((Part.REASONING, last.reasoning),)
+    return ((exchange.part, last.content), *thought, *((Part.TOOL_CALL, call) for call in last.tool_calls))
 
 
 def excerpt(text: str, span: tuple[int, int], limit: int = 160) -> str:

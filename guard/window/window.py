@@ -1,0 +1,271 @@
+"""The release window: takes a stream in as it comes and lets go of what has been scanned.
+
+Two scans guard the way out. The patterns read every piece at once and keep their state, so that a hit is found
+wherever it is cut, and they say how much of the end may still become one. The other detectors look at stretches: at the
+end of a sentence or after some hundred bytes, together with a little of what was scanned before. Text leaves when both
+have passed it. Each character is read once and shown to the models a bounded number of times, so a stream costs the
+same a token at its end as at its beginning.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias, TypeVar
+
+from guard.coverage import plan, without
+from guard.exchange import Exchange
+from guard.gate import Gate
+from guard.verdict import Finding, Verdict
+from guard.window.choice import Choice, rank
+from guard.window.outcomes import Channel, Held, Outcome, Stopped
+from guard.window.reader import Reader, streaming
+from guard.window.settings import WindowSettings
+from guard.window.track import Stretch, Track
+from rules.schema import Action
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[Stretch, Verdict, T]
+"""Work that asks for verdicts on stretches, one after another, and comes to a T."""
+
+_STOPS = frozenset({Action.REVISE, Action.RESAMPLE, Action.BLOCK})
+_NOT_ASKED = "the stream is released on patterns alone"
+
+
+class Window:
+    """Guards one stream. Its choices may be fed by concurrent tasks; of one choice, one call at a time.
+
+    `feed`, `tick`, `end` and `close` block while models run; on an event loop use `afeed`, `atick`, `aend`, `aclose`.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        prompt: Exchange,
+        settings: WindowSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A window before the first piece of a stream.
+
+        Args:
+            gate: what scans.
+            prompt: the conversation that is being answered.
+            settings: sizes; the defaults where left out.
+            clock: seconds, for `patience`.
+        """
+        self._gate = gate
+        self._prompt = prompt
+        self._settings = settings or WindowSettings()
+        self._clock = clock
+        self._readers = streaming(gate.detectors)
+        self._read = frozenset(reader.name for reader in self._readers)
+        self.patterns_only = self._settings.patterns_only or len(self._readers) == len(gate.detectors)
+        """Whether text leaves without having been scanned for meaning."""
+        self._rules = {rule.id: rule for rule in gate.constitution}
+        self._choices: dict[int, Choice] = {}
+
+    def feed(self, choice: int, channel: Channel, text: str) -> Outcome:
+        """Take the next piece in.
+
+        Returns:
+            what of this channel may leave now, or that nothing may, or that the choice is over.
+
+        Raises:
+            ValueError: the channel has ended.
+        """
+        return self._run(self._feed(choice, channel, text))
+
+    async def afeed(self, choice: int, channel: Channel, text: str) -> Outcome:
+        """As `feed`."""
+        return await self._arun(self._feed(choice, channel, text))
+
+    def tick(self, choice: int) -> list[tuple[Channel, Outcome]]:
+        """Scan what has waited for longer than `patience`; to be called when `waits` says so.
+
+        Returns:
+            what it comes to, a channel; a choice that is stopped says so once, as the last.
+        """
+        return self._run(self._tick(choice))
+
+    async def atick(self, choice: int) -> list[tuple[Channel, Outcome]]:
+        """As `tick`."""
+        return await self._arun(self._tick(choice))
+
+    def waits(self, choice: int) -> float | None:
+        """Seconds until a `tick` of the choice is due; None where nothing waits."""
+        state = self._choices.get(choice)
+        if state is None or state.stopped or self.patterns_only:
+            return None
+        since = [track.since for track in state.tracks.values() if track.since is not None]
+        return max(0.0, min(since) + self._settings.patience - self._clock()) if since else None
+
+    def end(self, choice: int, channel: Channel) -> Outcome:
+        """Nothing more comes in this channel: scan and release the rest. May be called twice."""
+        return self._run(self._end(choice, channel))
+
+    async def aend(self, choice: int, channel: Channel) -> Outcome:
+        """As `end`."""
+        return await self._arun(self._end(choice, channel))
+
+    def close(self, choice: int | None = None) -> list[tuple[int, Channel, Outcome]]:
+        """End all channels of a choice, or of all choices, that have not ended.
+
+        Returns:
+            choice, channel and what it comes to, for each of them; a choice that is stopped says so once.
+        """
+        return self._run(self._close(choice))
+
+    async def aclose(self, choice: int | None = None) -> list[tuple[int, Channel, Outcome]]:
+        """As `close`."""
+        return await self._arun(self._close(choice))
+
+    def abandon(self) -> None:
+        """Drop everything, for a client that has gone away."""
+        for state in self._choices.values():
+            for track in state.tracks.values():
+                track.drop()
+        self._choices.clear()
+
+    def verdict(self, choice: int) -> Verdict:
+        """What has been found in a choice so far, in all its channels, and what was looked for."""
+        state = self._choices.get(choice) or Choice()
+        findings = tuple(finding for track in state.tracks.values() for finding in track.findings)
+        action = max((self._action(finding) for finding in findings), key=rank, default=Action.ALLOW)
+        if state.stopped:
+            action = max(action, state.stopped.action, key=rank)
+        names = {detector.name for detector in self._gate.detectors} - self._read
+        skipped = dict.fromkeys(names, _NOT_ASKED) if self.patterns_only else {}
+        under = tuple(dict.fromkeys(channel.part for channel in state.tracks))
+        planned = plan(self._gate.constitution, self._gate.detectors, under, skipped)
+        coverage = without(planned.coverage, state.degraded, {}) if state.degraded else planned.coverage
+        scores = {**planned.scores, **state.scores}
+        for finding in findings:
+            scores[finding.rule] = max(finding.score, scores.get(finding.rule, 0.0))
+        return Verdict(action, findings, coverage, self._gate.digest, state.ms, scores)
+
+    def _feed(self, choice: int, channel: Channel, text: str) -> Steps[Outcome]:
+        state = self._choices.setdefault(choice, Choice())
+        if state.stopped:
+            return replace(state.stopped, dropped={channel: text} if text else {})
+        track = self._track(state, channel)
+        if track.ended:
+            raise ValueError(f"{channel} of choice {choice} has ended")
+        told: list[Finding] = []
+        with state.taken(channel):
+            for piece in track.pieces(text):
+                found = track.read(piece, self._clock())
+                late = track.since is not None and self._clock() - track.since >= self._settings.patience
+                stopped = self._act(state, track, found) or (yield from self._scan(state, track, told, now=late))
+                told += found
+                if stopped:
+                    return stopped
+            return track.release(tuple(told))
+
+    def _tick(self, choice: int) -> Steps[list[tuple[Channel, Outcome]]]:
+        outcomes: list[tuple[Channel, Outcome]] = []
+        state = self._choices.get(choice)
+        if state is None or state.stopped:
+            return outcomes
+        for channel, track in list(state.tracks.items()):
+            if track.since is None or self._clock() - track.since < self._settings.patience:
+                continue
+            told: list[Finding] = []
+            with state.taken(channel):
+                stopped = yield from self._scan(state, track, told, now=True)
+            outcomes.append((channel, stopped or track.release(tuple(told))))
+            if stopped:
+                break
+        return outcomes
+
+    def _end(self, choice: int, channel: Channel) -> Steps[Outcome]:
+        state = self._choices.setdefault(choice, Choice())
+        if state.stopped:
+            return replace(state.stopped, dropped={})
+        track = self._track(state, channel)
+        if track.ended:
+            return Held()
+        told: list[Finding] = []
+        with state.taken(channel):
+            told += track.end(self._clock())
+            stopped = self._act(state, track, told) or (yield from self._scan(state, track, told))
+            return stopped or track.release(tuple(told))
+
+    def _close(self, choice: int | None) -> Steps[list[tuple[int, Channel, Outcome]]]:
+        outcomes: list[tuple[int, Channel, Outcome]] = []
+        for place, state in list(self._choices.items()):
+            if choice is not None and place != choice:
+                continue
+            for channel, track in list(state.tracks.items()):
+                if not track.ended and not state.stopped:
+                    outcomes.append((place, channel, (yield from self._end(place, channel))))
+        return outcomes
+
+    def _scan(self, state: Choice, track: Track, told: list[Finding], *, now: bool = False) -> Steps[Stopped | None]:
+        """Have judged what is due, and act on it; what is found is added to `told`."""
+        while stretch := track.stretch(now=now):
+            verdict = yield stretch
+            state.note(verdict)
+            found = track.settle(stretch, verdict.findings, self._clock())
+            told += found
+            # Where a detector failed, the verdict may be worse than its findings.
+            failed = verdict.action if verdict.coverage.degraded else Action.ALLOW
+            if stopped := self._act(state, track, found, failed, verdict.coverage.degraded):
+                return stopped
+        return None
+
+    def _act(
+        self,
+        state: Choice,
+        track: Track,
+        findings: Iterable[Finding],
+        action: Action = Action.ALLOW,
+        degraded: Mapping[str, str] | None = None,
+    ) -> Stopped | None:
+        """Redact or stop, as the findings' rules say."""
+        found = tuple(findings)
+        for finding in found:
+            asked = self._action(finding)
+            action = max(action, asked, key=rank)
+            if asked is Action.REDACT:
+                track.redact(finding.span)
+        if action not in _STOPS:
+            return None
+        return state.stop(track.channel, action, found, degraded or {})
+
+    def _action(self, finding: Finding) -> Action:
+        rule = self._rules[finding.rule]
+        return rule.action(finding.part) if rule.mode == "enforce" else Action.ALLOW
+
+    def _track(self, state: Choice, channel: Channel) -> Track:
+        track = state.tracks.get(channel)
+        if track is None:
+            reader = Reader(self._readers, channel)
+            track = Track(channel, reader, self._settings, waits=not self.patterns_only)
+            state.tracks[channel] = track
+        return track
+
+    def _run(self, steps: Steps[T]) -> T:
+        try:
+            stretch = next(steps)
+            while True:
+                exchange = stretch.channel.exchange(self._prompt, stretch.text)
+                stretch = steps.send(self._gate.judge_stretch(exchange, self._read))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        finally:
+            steps.close()
+
+    async def _arun(self, steps: Steps[T]) -> T:
+        try:
+            stretch = next(steps)
+            while True:
+                exchange = stretch.channel.exchange(self._prompt, stretch.text)
+                stretch = steps.send(await self._gate.ajudge_stretch(exchange, self._read))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        finally:
+            steps.close()
