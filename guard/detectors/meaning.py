@@ -23,6 +23,7 @@ from guard.encoder import Encoder
 from guard.exchange import Exchange
 from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
 from guard.trained.scoring import scores as head_scores
+from guard.trained.scripts import others
 from guard.verdict import Finding
 from rules.schema import Constitution, Part, Rule
 
@@ -161,7 +162,9 @@ class MeaningDetector:
         for part, members in by_part.items():
             places = [place for place in self._by_head[side] if part in self._rules[place].watches]
             columns = [self._columns[self._rules[place].id] for place in places]
-            for row, scored in zip(members, head_scores(head, vectors[members], columns).tolist(), strict=True):
+            foreign = others([rows[row].text for row in members])
+            scored_rows = head_scores(head, vectors[members], columns, foreign).tolist()
+            for row, scored in zip(members, scored_rows, strict=True):
                 for place, score in zip(places, scored, strict=True):
                     rule = self._rules[place]
                     threshold = _threshold(rule, head.threshold)

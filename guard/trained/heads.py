@@ -54,6 +54,9 @@ class Side:
     """Probability from which a text is found to break a rule; it carries the promise of the whole gate."""
     unsure: float = 0.5
     """Probability from which a dearer detector is to be asked."""
+    other: tuple[float, float] | None = None
+    """Slope and offset for texts in another script than the Latin one, which an encoder may read less well: there the
+    same logit is a weaker sign. None where both are read alike."""
 
     def logits(self, vectors: Floats) -> Floats:
         """(n, rules) from (n, dim)."""
@@ -108,11 +111,7 @@ class Heads:
         card = _card(folder)
         tensors = _tensors(folder / "heads.safetensors")
         try:
-            sides = {
-                side: Side(tensors[f"{side}.weight"], tensors[f"{side}.bias"], *_floats(tensors[f"{side}.calibration"]))
-                for side in SIDES
-                if f"{side}.weight" in tensors
-            }
+            sides = {side: _side(tensors, side) for side in SIDES if f"{side}.weight" in tensors}
             rules = tuple(str(rule) for rule in card["rules"])
             taught = {str(rule): str(digest) for rule, digest in card["rules"].items()}
             encoder = str(card["encoder"])
@@ -262,6 +261,8 @@ def _flat(sides: Mapping[str, Side]) -> dict[str, Floats]:
         flat[f"{name}.weight"] = np.ascontiguousarray(side.weight, np.float32)
         flat[f"{name}.bias"] = np.ascontiguousarray(side.bias, np.float32)
         flat[f"{name}.calibration"] = np.array([side.slope, side.offset, side.threshold, side.unsure], np.float32)
+        if side.other is not None:
+            flat[f"{name}.other"] = np.array(side.other, np.float32)
     return flat
 
 
@@ -275,6 +276,19 @@ def _flat_static(static: Mapping[str, Clear]) -> dict[str, Floats]:
         flat[f"{name}.out"] = np.ascontiguousarray(clear.out, np.float32)
         flat[f"{name}.scalars"] = np.array([clear.out_bias, clear.below], np.float32)
     return flat
+
+
+def _side(tensors: Mapping[str, Floats], side: str) -> Side:
+    slope, offset, threshold, unsure = _floats(tensors[f"{side}.calibration"])
+    other = _other(tensors, side)
+    return Side(tensors[f"{side}.weight"], tensors[f"{side}.bias"], slope, offset, threshold, unsure, other)
+
+
+def _other(tensors: Mapping[str, Floats], side: str) -> tuple[float, float] | None:
+    if f"{side}.other" not in tensors:
+        return None
+    slope, offset = _floats(tensors[f"{side}.other"])
+    return slope, offset
 
 
 def _floats(numbers: Floats) -> list[float]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Flags: TypeAlias = NDArray[np.bool_]
     Floats: TypeAlias = NDArray[np.float32]
 
 
@@ -27,13 +28,35 @@ def any_logit(logits: Floats) -> Floats:
     return np.asarray(highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1) + np.exp(-30.0 - highest)))
 
 
-def scores(side: Side, vectors: Floats, columns: Sequence[int]) -> Floats:
+def probability(side: Side, logits: Floats, other: Flags) -> Floats:
+    """The calibrated probability that any rule is broken.
+
+    Args:
+        side: the heads.
+        logits: (n, rules).
+        other: (n,) whether the text is in another script than the Latin one.
+
+    Returns:
+        (n,) float32.
+    """
+    import numpy as np
+
+    raw = any_logit(logits)
+    calibrated = side.slope * raw + side.offset
+    if side.other is not None:
+        slope, offset = side.other
+        calibrated = np.where(other, slope * raw + offset, calibrated)
+    return np.asarray(1 / (1 + np.exp(-np.clip(calibrated, -60, 60))), np.float32)
+
+
+def scores(side: Side, vectors: Floats, columns: Sequence[int], other: Flags) -> Floats:
     """Scores of texts for rules.
 
     Args:
         side: the heads.
         vectors: (n, dim) float32 of the encoder that the heads were taught on.
         columns: places of the rules in the heads; other rules do not count.
+        other: (n,) whether the text is in another script than the Latin one.
 
     Returns:
         (n, len(columns)) float32 from 0 to 1. The highest of a row is the calibrated probability that any of the
@@ -44,6 +67,5 @@ def scores(side: Side, vectors: Floats, columns: Sequence[int]) -> Floats:
     if not len(columns):
         return np.zeros((len(vectors), 0), np.float32)
     logits = side.logits(vectors)[:, list(columns)]
-    calibrated = side.slope * any_logit(logits) + side.offset
-    broken = 1 / (1 + np.exp(-np.clip(calibrated, -60, 60)))
+    broken = probability(side, logits, other)
     return np.asarray(broken[:, None] * np.exp(logits - logits.max(axis=1, keepdims=True)), np.float32)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from guard.encoders.static import StaticEncoder
 from guard.trained.heads import Clear, Side
-from guard.trained.scoring import any_logit
+from guard.trained.scoring import probability
+from guard.trained.scripts import others
 from guard.training.batches import text_of
 from guard.training.fit import clear_below, fit_clear
 from guard.training.rows import Row
@@ -53,14 +54,16 @@ def clearing(
 
     rows, vectors = taught
     # What the encoder finds needs a look whatever the label says, and so does what is harmful and not yet found.
-    wanted = np.maximum(_probability(side, vectors), np.array([0.6 * row.harmful for row in rows]))
+    wanted = np.maximum(_probability(side, vectors, rows), np.array([0.6 * row.harmful for row in rows]))
     weights = np.array([row.weight for row in rows])
     clear = fit_clear(_static(encoder, rows), wanted.astype(np.float32), weights.astype(np.float32), seed)
     logits = clear.logits(_static(encoder, held_out[0]))
-    found = (_probability(side, held_out[1]) >= side.threshold) & np.array([row.harmful for row in held_out[0]])
+    found = (_probability(side, held_out[1], held_out[0]) >= side.threshold) & np.array(
+        [row.harmful for row in held_out[0]]
+    )
     clear = replace(clear, below=clear_below(logits[found], MISS))
     harmless = clear.logits(_static(encoder, benign[0])) < clear.below
-    flagged = _probability(side, benign[1]) >= side.threshold
+    flagged = _probability(side, benign[1], benign[0]) >= side.threshold
     return Cleared(
         clear,
         {
@@ -79,7 +82,5 @@ def _static(encoder: StaticEncoder, rows: Sequence[Row]) -> Floats:
     return encoder.encode([text_of(row)[:WINDOW] for row in rows])
 
 
-def _probability(side: Side, vectors: Floats) -> Floats:
-    import numpy as np
-
-    return np.asarray(1 / (1 + np.exp(-(side.slope * any_logit(side.logits(vectors)) + side.offset))), np.float32)
+def _probability(side: Side, vectors: Floats, rows: Sequence[Row]) -> Floats:
+    return probability(side, side.logits(vectors), others([row.text for row in rows]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,10 @@ from guard.exchange import Exchange
 from guard.gate import Gate
 from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest
 from guard.trained.scoring import any_logit
+from guard.trained.scripts import others
 from guard.training.bank import bank_rows
 from guard.training.batches import text_of
-from guard.training.calibrate import fit_platt, unsure_from
+from guard.training.calibrate import CalibrationError, fit_platt, unsure_from
 from guard.training.clearing import clearing
 from guard.training.fit import fit
 from guard.training.pool import Pool, example_rows, pool_of
@@ -37,9 +38,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Flags: TypeAlias = NDArray[np.bool_]
     Floats: TypeAlias = NDArray[np.float32]
+    Scores: TypeAlias = NDArray[np.float64]
 
 Told = Callable[[str], None]
+
+ENOUGH = 20
+"""Held-out rows of either label that a calibration of its own takes."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,8 @@ def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
         CalibrationError: the benign rows cannot carry the promise.
         EncoderError: the encoder cannot be loaded.
     """
-    rules = [rule.id for rule in what.constitution if rule.detect and rule.detect.meaning]
-    rows = gather(what, rules)
-    pool = pool_of(rows, check_texts(what.check), what.recipe, seed=what.how.seed)
-    _refuse_one_class(pool.teach)
+    rules = _rules(what)
+    pool = gather_pool(what)
     told(f"pool: {len(pool.teach):,} rows to teach, {len(pool.choose):,} to choose by, {len(pool.calibrate):,} benign")
     for why, count in pool.counts.items():
         told(f"left out: {count:,} rows, {why}")
@@ -97,15 +101,49 @@ def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
             side: fit(encode(encoder, rows), rows, rules, what.how.seed) for side, rows in _by_side(pool.teach).items()
         }
     told(f"vectors by {encoder.backend}{''.join(f'; {note}' for note in encoder.notes)}")
+    try:
+        finish(what, pool, encoder, Taught(sides, adapter, reference.base, losses), out, told)
+    finally:
+        encoder.close()
+    return Heads.load(out)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Heads before they are calibrated."""
+
+    sides: Mapping[str, Side]
+    adapter: Adapter | None
+    encoder: str
+    """Identity of the encoder, before the adapter."""
+    losses: Sequence[float]
+
+
+def gather_pool(what: Training) -> Pool:
+    """All rows, drawn, cleaned and split.
+
+    Raises:
+        LabelError: the data cannot be used, or hold one label only.
+    """
+    pool = pool_of(gather(what, _rules(what)), check_texts(what.check), what.recipe, seed=what.how.seed)
+    _refuse_one_class(pool.teach)
+    return pool
+
+
+def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Path, told: Told) -> None:
+    """Calibrate heads, set their thresholds, put the static tier before them, and write their folder."""
+    rules = _rules(what)
+    sides = dict(taught.sides)
+    adapter = taught.adapter
     held_out = {side: encode(encoder, rows) for side, rows in _by_side(pool.choose).items()}
     figures: dict[str, object] = {}
     for side, rows in _by_side(pool.choose).items():
         if side in sides:
             sides[side], figures[side] = _calibrated(sides[side], held_out[side], rows, rules)
             told(f"{side}: held-out pairs {figures[side]}")
-    card = _card(what, pool, losses, figures)
-    taught = {rule.id: teaching_digest(rule) for rule in what.constitution if rule.id in rules}
-    heads = Heads(tuple(rules), taught, reference.base, sides, card)
+    card = _card(what, pool, taught.losses, figures)
+    digests = {rule.id: teaching_digest(rule) for rule in what.constitution if rule.id in rules}
+    heads = Heads(tuple(rules), digests, taught.encoder, sides, card)
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "heads"
         heads.save(saved, _saved(adapter, Path(scratch)))
@@ -113,8 +151,6 @@ def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
         heads = promised(what, heads, encoder, pool.calibrate, told)
         heads = with_static(what, heads, encoder, adapter, pool, told)
         heads.save(out)
-    encoder.close()
-    return Heads.load(out)
 
 
 def gather(what: Training, rules: Sequence[str]) -> list[Row]:
@@ -207,7 +243,8 @@ def _calibrated(
     logits = side.logits(vectors)
     raw = np.asarray(any_logit(logits), np.float64)
     harmful = np.array([row.harmful for row in rows])
-    line = fit_platt(raw, harmful)
+    other_script = others([row.text for row in rows])
+    line = fit_platt(raw[~other_script], harmful[~other_script])
     twins: dict[str, dict[bool, float]] = {}
     for row, score in zip(rows, raw.tolist(), strict=True):
         if row.pair is not None:
@@ -228,7 +265,24 @@ def _calibrated(
             if len(set(harmful[mine := np.array([row.language == language for row in rows])])) == 2
         },
     }
-    return replace(side, slope=line.slope, offset=line.offset), figures
+    other = _line_for_other_scripts(raw, harmful, other_script)
+    return replace(side, slope=line.slope, offset=line.offset, other=other), figures
+
+
+def _line_for_other_scripts(raw: Scores, harmful: Flags, other: Flags) -> tuple[float, float] | None:
+    """Slope and offset for scripts that the encoder may read less well; None where too few rows tell."""
+    mine = harmful[other]
+    if min(mine.sum(), (~mine).sum()) < ENOUGH:
+        return None
+    try:
+        line = fit_platt(raw[other], mine)
+    except CalibrationError:  # the scores say nothing there: every such text gets the same, middling probability
+        return 0.0, 0.0
+    return line.slope, line.offset
+
+
+def _rules(what: Training) -> list[str]:
+    return [rule.id for rule in what.constitution if rule.detect and rule.detect.meaning]
 
 
 def _by_side(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -268,7 +322,7 @@ def _mix(rows: Sequence[Row]) -> str:
     return ", ".join(f"{source} {count}" for source, count in Counter(row.source for row in rows).most_common())
 
 
-def _card(what: Training, pool: Pool, losses: list[float], figures: dict[str, object]) -> dict[str, object]:
+def _card(what: Training, pool: Pool, losses: Sequence[float], figures: dict[str, object]) -> dict[str, object]:
     import torch
 
     return {
