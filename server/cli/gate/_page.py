@@ -119,7 +119,7 @@ def _head(console: Console, verdict: Verdict) -> None:
         why += f" and {counted(more, 'more rule')}" if more > 0 else ""
         if verdict.action is Action.ALLOW:
             why += "; the rules only record (shadow)"
-    elif verdict.coverage.degraded:
+    elif verdict.coverage.degraded or verdict.coverage.partial:
         why = "nothing found, but not everything could be looked for"
     else:
         why = "nothing found"
@@ -173,6 +173,8 @@ def _coverage(coverage: Coverage) -> Iterator[Text]:
         rules = [rule for _, rule in group]
         named = ", ".join(rules[:_NEXT]) + (f" and {len(rules) - _NEXT} more" if len(rules) > _NEXT else "")
         yield Text(f"not scanned: {named}: {printable(why)}", style="yellow")
+    for name, what in coverage.partial.items():
+        yield Text(f"in part: {name}: {printable(what)}", style="yellow")
     for name, what in coverage.degraded.items():
         yield Text(f"degraded: {name}: {printable(what)}", style="bold red")
 

@@ -35,6 +35,7 @@ def as_dict(verdict: Verdict, *, digits: int = 6) -> dict[str, Any]:
             "scanned": {name: list(rules) for name, rules in coverage.scanned.items()},
             "not_scanned": dict(coverage.not_scanned),
             "degraded": dict(coverage.degraded),
+            "partial": dict(coverage.partial),
         },
         "constitution": verdict.constitution,
     }

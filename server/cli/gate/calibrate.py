@@ -240,12 +240,10 @@ def _told(name: str, rows: Sequence[Row], found: Promise, before: float, border:
     ]
     always = sum(bool(row.always) for row in rows)
     if always:
-        lines.append(
-            f"  {always:,} of the rows are flagged whatever the threshold, by patterns or rules without a head"
-        )
+        lines.append(f"  flagged whatever the threshold, by patterns or rules without a head: {always:,}")
     repeated = len(rows) - len({row.key for row in rows})
     if repeated:
-        lines.append(f"  {repeated:,} rows repeat another one: the promise holds with them and without them")
+        lines.append(f"  repeating another row: {repeated:,}; the promise holds with them and without them")
     return lines
 
 

@@ -113,7 +113,7 @@ def test_ten_megabytes_are_judged_and_only_what_matters_is_shown(gate, folder):
     (folder / "long.txt").write_text("word " * 2_000_000 + "pipe bomb " + "word " * 1_000)
     ran = gate("check", "--file", "long.txt")
     assert ran.code == 1
-    assert "⟦pipe bomb⟧" in ran.out
+    assert "⟦pipe bomb⟧" in " ".join(ran.out.split())
     assert "… 9,999,600 characters …" in ran.out
     assert len(ran.out) < 5_000
 
