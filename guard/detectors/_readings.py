@@ -11,13 +11,15 @@ from guard.exchange import Exchange
 from guard.views import View, views
 from rules.schema import Part
 
-CONTEXT = 240
+CONTEXT = 180
 """Characters of the prompt that an answer is judged with: its beginning, where most requests say what they want."""
+
+WIDE_CONTEXT = 60
+"""The same for a prompt beyond ASCII, where a letter may be a token."""
 
 OTHER_VIEWS = 4
 """Views beside the text itself that are encoded; a text has more only where someone nests encodings."""
 
-_CONTEXT_TOKENS = 96
 _SPEAKS = frozenset({Part.RESPONSE, Part.REASONING, Part.TOOL_CALL})
 
 
@@ -43,16 +45,21 @@ def readings(exchange: Exchange, place: int, encoder: Encoder) -> Iterator[Readi
     """All readings of the parts under judgement; none of a blank part."""
     asked = asked_before(exchange)
     for part, text in parts(exchange):
-        context = asked if part in _SPEAKS else ""
+        context = context_of(asked) if part in _SPEAKS else ""
         for view in worth_reading(text):
-            for start, end in encoder.windows(view.text):
+            for start, end in encoder.windows(view.text, beside=context):
                 window = view.text[start:end]
                 yield Reading(place, part, text, view.name, view.span(start, end), window, in_context(context, window))
 
 
 def in_context(prompt: str, window: str) -> str:
     """How heads are taught to see an answer: behind the beginning of its prompt."""
-    return f"{prompt[:CONTEXT]}\n\n{window}" if prompt else window
+    return f"{context_of(prompt)}\n\n{window}" if prompt else window
+
+
+def context_of(prompt: str) -> str:
+    """The beginning of a prompt: at most three quarters of what an encoder takes, even at a token a letter."""
+    return prompt[:CONTEXT] if prompt.isascii() else prompt[:WIDE_CONTEXT]
 
 
 def asked_before(exchange: Exchange) -> str:

@@ -49,8 +49,11 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Floats:
         """Vectors of texts that fit the limit: (len(texts), dim) float32, rows of length 1."""
 
-    def windows(self, text: str) -> list[tuple[int, int]]:
-        """Half-open character spans that cover the text, overlap, and fit the limit each; none for a blank text."""
+    def windows(self, text: str, beside: str = "") -> list[tuple[int, int]]:
+        """Half-open character spans that cover the text and overlap; none for a blank text.
+
+        Each fits the limit together with `beside`, a short text that is encoded in front of it.
+        """
 
     def close(self) -> None:
         """Let go of the model. May be called twice."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import platform
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from guard.encoders._texts import TEXTS
 from guard.encoders.adapter import Adapter, identity_of
 from guard.encoders.base import EncoderError, clean
 from guard.encoders.source import Source, cache_folder
-from guard.encoders.windows import windows
+from guard.encoders.windows import room_beside, windows
 
 if TYPE_CHECKING:
     from guard.encoders.base import Floats
@@ -55,7 +57,7 @@ class OnnxEncoder:
         self.identity = identity_of(source.identity, adapter)
         self.notes: tuple[str, ...] = ()
         place = files.folder_of(cache or cache_folder(), "onnx-int8", self.identity)
-        made = files.kept(place, _FORM, lambda: _make(source, adapter))
+        made = files.kept(place, _FORM, lambda: _make(source, adapter), stale=_stale)
         if refused := made.card.get("refused"):
             raise EncoderError(f"encoder `{source.name}` is not used by ONNX: {refused}", _TAKE_TORCH)
         self.limit: int = made.card["limit"]
@@ -66,9 +68,10 @@ class OnnxEncoder:
             # Other processors multiply 8-bit numbers in other ways, and a cache folder may be shared by machines.
             checked = _compare(self._open(), made.files[_REFERENCE])
             files.write(place, _FORM, files.Made({**made.card, "checked": checked}, made.files))
-            _refuse_if_far(source, checked)
         else:
             checked = made.card["checked"]
+        if far := _far(checked):
+            raise EncoderError(f"encoder `{source.name}` is not used by ONNX on this machine: {far}", _TAKE_TORCH)
         self.checked: dict[str, Any] = dict(checked)
         """How near its vectors are to torch's: `lowest` and `mean` cosine over `texts` texts, and `where` measured."""
         self._pool = ThreadPoolExecutor(threads or cores(), "encoder")
@@ -94,9 +97,9 @@ class OnnxEncoder:
             vectors[place] = vector[0]
         return vectors
 
-    def windows(self, text: str) -> list[tuple[int, int]]:
+    def windows(self, text: str, beside: str = "") -> list[tuple[int, int]]:
         """See `Encoder.windows`."""
-        return windows(text, self.limit, self._offsets)
+        return windows(text, room_beside(beside, self.limit, self._offsets), self._offsets)
 
     def close(self) -> None:
         """Let go of the model."""
@@ -120,7 +123,7 @@ class OnnxEncoder:
 class _Core:
     """Tokenizer and session."""
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, made: Mapping[str, bytes]) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -164,26 +167,35 @@ def cores() -> int:
 
 def _make(source: Source, adapter: Adapter | None) -> files.Made:
     """Files and card; a card with the reason alone where the model cannot be taken, so that it is not tried again."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise EncoderError(f"the export to ONNX needs `{error.name}`", f"pip install {error.name}") from error
-    from guard.encoders.export import export, versions
+    for package in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise EncoderError(f"the export to ONNX needs `{package}`, which is not installed", f"install `{package}`")
+    from guard.encoders.export import export
     from guard.encoders.torch import SentenceEncoder
 
     encoder = SentenceEncoder(source.name, adapter=adapter, device="cpu")
     try:
         made = export(encoder)
     except EncoderError as error:
-        return files.Made({"refused": error.what}, {})
+        return files.Made({"refused": error.what, "versions": _versions()}, {})
     finally:
         encoder.close()
     checked = _compare(_Core(made.files), made.files[_REFERENCE])
-    card = {**made.card, "checked": checked, "versions": versions()}
+    card = {**made.card, "checked": checked, "versions": _versions()}
     if far := _far(checked):
         return files.Made({**card, "refused": far}, {})
     return files.Made(card, made.files)
+
+
+def _stale(card: Mapping[str, Any]) -> bool:
+    """A refusal holds for the libraries that could not do it."""
+    return "refused" in card and card.get("versions") != _versions()
+
+
+def _versions() -> dict[str, str]:
+    """By the metadata: importing torch for it would cost what ONNX saves."""
+    names = ("onnx", "onnxruntime", "sentence-transformers", "torch", "transformers")
+    return {name: version(name) for name in names if importlib.util.find_spec(name.replace("-", "_"))}
 
 
 def _compare(core: _Core, reference: bytes) -> dict[str, Any]:
@@ -207,11 +219,6 @@ def _far(checked: dict[str, Any]) -> str:
         f"its vectors have cosine {checked['lowest']:.3f} (worst) and {checked['mean']:.3f} (mean) to torch's,"
         f" below {LOWEST} and {MEAN}"
     )
-
-
-def _refuse_if_far(source: Source, checked: dict[str, Any]) -> None:
-    if far := _far(checked):
-        raise EncoderError(f"encoder `{source.name}` is not used by ONNX on this machine: {far}", _TAKE_TORCH)
 
 
 def _where() -> str:

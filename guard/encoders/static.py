@@ -84,7 +84,7 @@ class StaticEncoder:
                 vector /= length
         return vectors
 
-    def windows(self, text: str) -> list[tuple[int, int]]:
+    def windows(self, text: str, beside: str = "") -> list[tuple[int, int]]:
         """The whole text: there is no limit to fit. None for a blank one."""
         return [(0, len(text))] if text.strip() else []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from guard.encoders.adapter import Adapter, identity_of
 from guard.encoders.base import ASK_FOR, EncoderError, clean
 from guard.encoders.source import Source, find
-from guard.encoders.windows import by_bytes, windows
+from guard.encoders.windows import by_bytes, room_beside, windows
 
 if TYPE_CHECKING:
     from guard.encoders.base import Floats
@@ -86,9 +86,9 @@ class SentenceEncoder:
             )
         return np.asarray(vectors, np.float32)
 
-    def windows(self, text: str) -> list[tuple[int, int]]:
+    def windows(self, text: str, beside: str = "") -> list[tuple[int, int]]:
         """See `Encoder.windows`."""
-        return windows(text, self.limit, self._offsets)
+        return windows(text, room_beside(beside, self.limit, self._offsets), self._offsets)
 
     def close(self) -> None:
         """Let go of the model."""

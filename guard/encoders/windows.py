@@ -50,6 +50,11 @@ def windows(text: str, limit: int, offsets: Offsets) -> list[tuple[int, int]]:
     return spans
 
 
+def room_beside(text: str, limit: int, offsets: Offsets) -> int:
+    """What a limit leaves to a window that stands behind another text; never less than a quarter of it."""
+    return max(limit // 4, limit - len(offsets(clean(text)))) if text else limit
+
+
 def by_bytes(text: str) -> list[tuple[int, int]]:
     """For a tokenizer that cannot say where its tokens are: as if each byte were one, which no tokenizer exceeds."""
     return [(place, place + 1) for place, letter in enumerate(text) for _ in letter.encode()]
