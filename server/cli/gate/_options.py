@@ -84,3 +84,29 @@ def heads_of(given: str) -> Path | Literal["shipped"] | None:
             f"no folder of heads `{given}`", "give a folder that `wardlaw gate train` made, or `shipped`"
         )
     return folder
+
+
+def percentage(context: click.Context, option: click.Parameter, text: str) -> float:
+    """`1%`, or `0.01`: a share between 0 and 1, both left out."""
+    forms = "as `1%`, `0.1%` or `0.001`"
+    try:
+        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        raise click.BadParameter(f"`{text}` is no percentage\n  hint: {forms}", context, option) from None
+    if not 0 < share < 1:  # also where it is `nan`
+        # A bare 1 would be all of the traffic, and is meant as 1%.
+        hint = f"did you mean `{text}%`?" if 1 <= share < 100 and "%" not in text else forms
+        raise click.BadParameter(f"`{text}` is no share between 0% and 100%\n  hint: {hint}", context, option)
+    return share
+
+
+def check_free(out: Path) -> None:
+    """See that a folder of heads can be written: it is not there, or empty.
+
+    Raises:
+        WardlawError: something is there.
+    """
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists():
+        raise WardlawError(f"`{out}` is there already", "name a folder that is not there yet")

@@ -32,20 +32,6 @@ _SECTIONS = {
 _SIDES = {"prompts": "asked", "answers": "answered"}
 
 
-def _percentage(context: click.Context, option: click.Parameter, text: str) -> float:
-    """`1%`, or `0.01`: a share between 0 and 1, both left out."""
-    forms = "as `1%`, `0.1%` or `0.001`"
-    try:
-        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
-    except ValueError:
-        raise click.BadParameter(f"`{text}` is no percentage\n  hint: {forms}", context, option) from None
-    if not 0 < share < 1:  # also where it is `nan`
-        # A bare 1 would be all of the traffic, and is meant as 1%.
-        hint = f"did you mean `{text}%`?" if 1 <= share < 100 and "%" not in text else forms
-        raise click.BadParameter(f"`{text}` is no share between 0% and 100%\n  hint: {hint}", context, option)
-    return share
-
-
 @click.command("calibrate", cls=Sectioned, sections=_SECTIONS, short_help="set the thresholds on your own traffic")
 @click.option(
     "--benign",
@@ -57,7 +43,7 @@ def _percentage(context: click.Context, option: click.Parameter, text: str) -> f
 )
 @click.option(
     "--budget",
-    callback=_percentage,
+    callback=_options.percentage,
     default="1%",
     show_default=True,
     metavar="PERCENT",
@@ -70,7 +56,7 @@ def _percentage(context: click.Context, option: click.Parameter, text: str) -> f
 )
 @click.option(
     "--unsure",
-    callback=_percentage,
+    callback=_options.percentage,
     default="5%",
     show_default=True,
     metavar="PERCENT",
@@ -107,7 +93,7 @@ def command(
     """
     if no_meaning or encoder == "none" or heads == "none":
         raise click.UsageError("only trained heads have thresholds\n  hint: leave --no-meaning, and `none`, away")
-    _check_free(out)
+    _options.check_free(out)
     lines = _read(benign)
     from guard.training.calibrate import check_budget
 
@@ -249,13 +235,6 @@ def _told(name: str, rows: Sequence[Row], found: Promise, before: float, border:
 
 def _named(files: Sequence[Path], name: str) -> str:
     return f"{name} as in " + ", ".join(path.name for path in files)
-
-
-def _check_free(out: Path) -> None:
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists():
-        raise WardlawError(f"`{out}` is there already", "name a folder that is not there yet")
 
 
 def _write(heads: Heads, out: Path) -> None:
