@@ -32,6 +32,7 @@ ASKED, ANSWERED = "asked", "answered"
 SIDES = (ASKED, ANSWERED)
 
 FORMAT = 1
+_AGAIN = "train them again: `wardlaw gate train`"
 SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -115,15 +116,16 @@ class Heads:
             rules = tuple(str(rule) for rule in card["rules"])
             taught = {str(rule): str(digest) for rule, digest in card["rules"].items()}
             encoder = str(card["encoder"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise HeadsError(
-                f"heads `{folder}`: {error} is missing", "train them again: `wardlaw gate train`"
-            ) from error
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise HeadsError(f"heads `{folder}`: {error} is missing or malformed", _AGAIN) from error
+        if not sides:
+            raise HeadsError(f"heads `{folder}`: `heads.safetensors` holds no heads", _AGAIN)
         for name, side in sides.items():
-            if side.weight.shape[0] != len(rules) or side.bias.shape != (len(rules),):
+            if side.weight.ndim != 2 or len(side.weight) != len(rules) or side.bias.shape != (len(rules),):
                 raise HeadsError(
-                    f"heads `{folder}`: `{name}` has {side.weight.shape[0]} heads for {len(rules)} rules",
-                    "card and heads do not belong together; train them again: `wardlaw gate train`",
+                    f"heads `{folder}`: `{name}` has weights {side.weight.shape} and biases {side.bias.shape} for"
+                    f" {len(rules)} rules",
+                    f"card and heads do not belong together; {_AGAIN}",
                 )
         adapter = folder / "adapter.safetensors"
         return cls(
@@ -138,22 +140,30 @@ class Heads:
         )
 
     def save(self, folder: Path, adapter: Path | None = None) -> None:
-        """Write the folder; each file whole or not at all, the card last.
+        """Write the folder; each file whole or not at all, the card last: without it nothing loads the others.
 
         Args:
-            folder: made where it is not there.
+            folder: made where it is not there; heads that lie there are replaced.
             adapter: the adapter's file to copy; its own where this is left out.
+
+        Raises:
+            OSError: the folder cannot be written, or the adapter not read; in the second case nothing was touched.
         """
         from safetensors.numpy import save
 
+        source = adapter or self.adapter
+        files = {
+            "heads.safetensors": save(_flat(self.sides)),
+            "adapter.safetensors": None if source is None else source.read_bytes(),
+            "static.safetensors": None if self.static is None else save(_flat_static(self.static)),
+        }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "card.json").unlink(missing_ok=True)
-        _write(folder / "heads.safetensors", save(_flat(self.sides)))
-        source = adapter or self.adapter
-        if source is not None and source != folder / "adapter.safetensors":
-            _write(folder / "adapter.safetensors", source.read_bytes())
-        if self.static is not None:
-            _write(folder / "static.safetensors", save(_flat_static(self.static)))
+        for name, data in files.items():
+            if data is None:  # of the heads that lay here before: it would be taken for a part of these
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _write(folder / name, data)
         card = {
             **self.card,
             "format": FORMAT,
@@ -241,16 +251,18 @@ def _static(file: Path) -> dict[str, Clear] | None:
     if not file.is_file():
         return None
     tensors = _tensors(file)
-    return {
-        side: Clear(
-            tensors[f"{side}.hidden"],
-            tensors[f"{side}.hidden_bias"],
-            tensors[f"{side}.out"],
-            *_floats(tensors[f"{side}.scalars"]),
-        )
-        for side in SIDES
-        if f"{side}.hidden" in tensors
-    }
+    try:
+        return {side: _clear(tensors, side) for side in SIDES if f"{side}.hidden" in tensors}
+    except (KeyError, TypeError, ValueError) as error:
+        raise HeadsError(f"heads `{file}`: {error} is missing or malformed", _AGAIN) from error
+
+
+def _clear(tensors: Mapping[str, Floats], side: str) -> Clear:
+    hidden, bias, out = (tensors[f"{side}.{name}"] for name in ("hidden", "hidden_bias", "out"))
+    if hidden.ndim != 2 or bias.shape != hidden.shape[:1] or out.shape != hidden.shape[:1]:
+        raise ValueError(f"`{side}`, whose layers {hidden.shape}, {bias.shape} and {out.shape} do not fit,")
+    out_bias, below = _floats(tensors[f"{side}.scalars"])
+    return Clear(hidden, bias, out, out_bias, below)
 
 
 def _flat(sides: Mapping[str, Side]) -> dict[str, Floats]:
@@ -311,9 +323,13 @@ def _digest(folder: Path) -> str:
 
 def _write(file: Path, data: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
+        try:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        except BaseException:
+            Path(opened.name).unlink(missing_ok=True)
+            raise
     Path(opened.name).chmod(0o644)
     Path(opened.name).replace(file)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield number, _object(path, number, line)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise LabelError(f"`{path}` cannot be read: {error}", "give a JSONL file, packed by gzip or not") from error
 
 
@@ -71,6 +72,9 @@ def read_rows(
     prompts_too: bool = False,
 ) -> list[Row]:
     """The rows of a labelled file: `prompt` (a string or messages), `response` where there is one, `label`, `category`.
+
+    What `generate --format gate` writes has more: `rules` names those broken, joined by a space; `language`; and `row`,
+    which the answers before and after a revision share: twins.
 
     Args:
         path: JSONL, packed by gzip or not.
@@ -96,23 +100,30 @@ def read_rows(
         prompt, response = prompt_text(path, number, line.get("prompt")), line.get("response")
         if response is not None and not isinstance(response, str):
             raise LabelError(f"{path}:{number}: the response is no string", "give the answer's text, or leave it out")
-        category = line.get("category")
-        rules = (category,) if category in ids else also.get(str(category), also.get("*", ()))
-        rows.append(
-            Row(
-                (prompt if response is None else response)[:MAX_CHARACTERS],
-                label == HARMFUL,
-                source,
-                prompt=None if response is None else prompt[:MAX_CHARACTERS],
-                rules=tuple(rules) if label == HARMFUL else (),
-                language=language,
-            )
+        harmful = label == HARMFUL
+        rules = _broken(line, ids, also) if harmful else ()
+        row = Row(
+            (prompt if response is None else response)[:MAX_CHARACTERS],
+            harmful,
+            source,
+            prompt=None if response is None else prompt[:MAX_CHARACTERS],
+            rules=rules,
+            pair=f"{source}:{line['row']}" if line.get("row") else None,
+            language=str(line.get("language") or language),
         )
-        if prompts_too and response is not None:
-            rows.append(Row(prompt[:MAX_CHARACTERS], label == HARMFUL, source, rules=rows[-1].rules, language=language))
+        rows.append(row)
+        if prompts_too and row.prompt is not None:
+            rows.append(Row(row.prompt, harmful, source, rules=rules, language=row.language))
     if not rows:
         raise LabelError(f"`{path}` has no rows", "give a JSONL file with `prompt` and `label` in every line")
     return rows
+
+
+def _broken(line: Mapping[str, Any], ids: set[str], also: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The rules that a harmful line may break, by its own word, else by its category."""
+    named = tuple(rule for rule in str(line.get("rules") or "").split() if rule in ids)
+    category = str(line.get("category"))
+    return named or ((category,) if category in ids else also.get(category, also.get("*", ())))
 
 
 def prompt_text(path: Path, number: int, prompt: object) -> str:
@@ -141,7 +152,7 @@ def source_of(path: Path) -> str:
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelError(f"{path}:{number}: no JSON: {error}", "write one JSON object a line") from error
     if not isinstance(found, dict):
         raise LabelError(f"{path}:{number}: no JSON object", 'write {"prompt": "...", "label": "safe"}')
