@@ -28,6 +28,7 @@ class Choice:
         self.ms: dict[str, float] = {}
         self.scores: dict[str, float] = {}
         self.degraded: dict[str, str] = {}
+        self.partial: dict[str, str] = {}
         self._busy = False
 
     def note(self, verdict: Verdict) -> None:
@@ -37,6 +38,7 @@ class Choice:
         for rule, score in verdict.scores.items():
             self.scores[rule] = max(score, self.scores.get(rule, 0.0))
         self.degraded.update(verdict.coverage.degraded)
+        self.partial.update(verdict.coverage.partial)
 
     def stop(
         self, channel: Channel, action: Action, findings: tuple[Finding, ...], degraded: Mapping[str, str]

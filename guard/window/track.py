@@ -59,6 +59,8 @@ class Track:
         self._text = ""  # all that is held, and before it what a scan looks at once more
         self._start = 0  # of `_text`
         self._run = 0  # where the word began in which `_text` begins
+        self._passed = 0  # `released`, and what is about to be
+        self._passing: list[tuple[str, str, list[tuple[int, int]]]] = []  # raw, as it is to be sent, redacted
         self._carried = ""  # half a character
         self._unread: list[str] = []  # pieces of the last text, the next one at the end
         self._redactions: list[tuple[int, int]] = []
@@ -138,7 +140,7 @@ class Track:
 
     def redact(self, span: tuple[int, int]) -> None:
         """Let the mask stand for what of the span has not left."""
-        if span[1] <= self.released:
+        if span[1] <= self._passed:
             return
         start, end = span
         kept = []
@@ -151,13 +153,26 @@ class Track:
 
     def release(self, findings: tuple[Finding, ...]) -> Released | Held:
         """Let go of all that may leave now."""
+        self.advance()
+        begin, self.released = self.released, self._passed
+        passing, self._passing = self._passing, []
+        if begin == self.released:
+            return Held(findings)
+        redacted = tuple(span for _, _, spans in passing for span in spans)
+        return Released("".join(sent for _, sent, _ in passing), (begin, self.released), redacted, findings)
+
+    def advance(self) -> None:
+        """Set apart what may leave, which the next release lets go; a stop before that still drops it.
+
+        Without it a very long piece would be held whole, and copied again with each part of it that is read.
+        """
         upto = self._upto()
         for start, end in self._redactions:
             if start < upto < end:
-                upto = max(start, self.released)
-        if upto <= self.released:
-            return Held(findings)
-        begin, said, redacted, at = self.released, [], [], self.released
+                upto = max(start, self._passed)
+        if upto <= self._passed:
+            return
+        at, said, redacted = self._passed, [], []
         for start, end in self._redactions:
             if start >= upto or end <= at:
                 continue
@@ -167,9 +182,9 @@ class Track:
             redacted.append((max(start, at), end))
             at = self._masked = end
         said.append(self._slice(at, upto))
-        self.released = upto
+        self._passing.append((self._slice(self._passed, upto), "".join(said), redacted))
+        self._passed = upto
         self._trim()
-        return Released("".join(said), (begin, upto), tuple(redacted), findings)
 
     def drop(self) -> str:
         """Let go of the patterns' state and of all that is held.
@@ -179,20 +194,21 @@ class Track:
         """
         for _ in self._reader.close():
             pass
-        held = self._slice(self.released, self.length) + "".join(reversed(self._unread)) + self._carried
+        passing = "".join(raw for raw, _, _ in self._passing)
+        held = passing + self._slice(self._passed, self.length) + "".join(reversed(self._unread)) + self._carried
         self._text, self._start, self._scanned = "", self.length, self.length
-        self._unread, self._carried = [], ""
+        self._unread, self._passing, self._carried = [], [], ""
         self.since = None
         return held
 
     def _upto(self) -> int:
         upto = self._scanned if self._waits else self.length
-        if self.ended or upto <= self.released:
+        if self.ended or upto <= self._passed:
             return upto
         upto = min(upto, self._reader.settled)
-        if upto <= self.released:
+        if upto <= self._passed:
             return upto
-        return min(upto, self.length - unsettled(self._text[self.released - self._start :], self._settings.hold))
+        return min(upto, self.length - unsettled(self._text[self._passed - self._start :], self._settings.hold))
 
     def _slice(self, start: int, end: int) -> str:
         return self._text[start - self._start : end - self._start]
@@ -260,7 +276,7 @@ class Track:
 
     def _trim(self) -> None:
         """Forget what no scan will look at again."""
-        keep = min(self.released, self._scanned if self._waits else self.released) - 2 * self._settings.overlap - _UNIT
+        keep = min(self._passed, self._scanned if self._waits else self._passed) - 2 * self._settings.overlap - _UNIT
         over = keep - self._start
         if over <= 0:
             return

@@ -22,7 +22,7 @@ from guard.window.choice import Choice, rank
 from guard.window.outcomes import Channel, Held, Outcome, Stopped
 from guard.window.reader import Reader, streaming
 from guard.window.settings import WindowSettings
-from guard.window.track import Stretch, Track
+from guard.window.track import PIECE, Stretch, Track
 from rules.schema import Action
 
 T = TypeVar("T")
@@ -140,6 +140,8 @@ class Window:
         under = tuple(dict.fromkeys(channel.part for channel in state.tracks))
         planned = plan(self._gate.constitution, self._gate.detectors, under, skipped)
         coverage = without(planned.coverage, state.degraded, {}) if state.degraded else planned.coverage
+        if state.partial:
+            coverage = replace(coverage, partial=state.partial)
         scores = {**planned.scores, **state.scores}
         for finding in findings:
             scores[finding.rule] = max(finding.score, scores.get(finding.rule, 0.0))
@@ -161,6 +163,8 @@ class Window:
                 told += found
                 if stopped:
                     return stopped
+                if len(text) > PIECE:
+                    track.advance()
             return track.release(tuple(told))
 
     def _tick(self, choice: int) -> Steps[list[tuple[Channel, Outcome]]]:
