@@ -121,6 +121,7 @@ class Cascade:
         topics: Mapping[str, float] = {}
         degraded: dict[str, str] = {}
         failed: dict[str, Mapping[str, str]] = {}
+        partial: dict[str, str] = {}
         for name, scan in case.scans.items():
             if isinstance(scan, Exception):
                 degraded[name] = str(scan) or type(scan).__name__
@@ -128,11 +129,15 @@ class Cascade:
             if scan.failed:
                 failed[name] = scan.failed
                 degraded[name] = "; ".join(dict.fromkeys(scan.failed.values()))
+            if scan.partial:
+                partial[name] = scan.partial
             if scan.scores:
                 scores = {**scores, **{rule: max(score, scores.get(rule, 0.0)) for rule, score in scan.scores.items()}}
             topics = scan.topics or topics
             findings.extend(scan.findings)
         coverage = without(planned.coverage, degraded, failed) if degraded else planned.coverage
+        if partial:
+            coverage = replace(coverage, partial=partial)
         return Verdict(case.action, tuple(findings), coverage, self.digest, case.ms, scores, topics)
 
     def with_findings(self, verdict: Verdict, findings: Sequence[Finding]) -> Verdict:

@@ -37,6 +37,8 @@ class Coverage:
     """Rule id -> why no detector looked for it."""
     degraded: Mapping[str, str] = field(default_factory=dict)
     """Detector -> what went wrong with it."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Detector -> what of the text it left out, because the text goes beyond its limits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,18 @@ def loop_only(rule: Rule, _: Company) -> Iterator[Found]:
 
 
 @lint("warning")
+def looks_for_nothing(rule: Rule, _: Company) -> Iterator[Found]:
+    """`detect` turns the meaning detector off, and names no pattern and no hidden characters to look for instead."""
+    detect = rule.detect
+    # Without meaning nothing is unsure, so that a judge is asked only if it always is; a hazard is for guard models.
+    if detect is None or detect.meaning or detect.judge.when == "always":
+        return
+    if not (detect.patterns or detect.hidden or rule.hazards):
+        hint = "write `patterns`, or leave `meaning: null` out; `detect: null` says that only the loop uses the rule"
+        yield ("detect",), "has a `detect` that looks for nothing", hint
+
+
+@lint("warning")
 def few_examples(rule: Rule, _: Company) -> Iterator[Found]:
     """There are examples, but fewer than three of a side."""
     sides = {"breaks": rule.examples.breaks, "keeps": rule.examples.keeps}

@@ -53,6 +53,11 @@ class Pattern(Closed):
         return self
 
 
+Hiding = Literal["tags", "selectors", "bidi", "zero-width"]
+"""Ways of hiding text from a reader: tag characters, variation selectors that carry data, direction overrides, and
+zero-width characters in a run or inside words."""
+
+
 class Meaning(Closed):
     """How the meaning detector sees this rule."""
 
@@ -72,6 +77,9 @@ class Detect(Closed):
 
     patterns: tuple[Pattern, ...] = ()
     """Literals and expressions."""
+
+    hidden: tuple[Hiding, ...] = ()
+    """Which ways of hiding text break the rule by themselves, whatever the text says."""
 
     meaning: Meaning | None = Meaning()
     """The meaning detector; `null` turns it off for this rule."""

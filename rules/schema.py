@@ -22,7 +22,7 @@ from pydantic import (
 
 from rules.actions import REWRITABLE, REWRITES, Action, Part, Severity
 from rules.base import Closed, Fault, NonEmpty, RuleId, refusal
-from rules.detect import Detect, Judge, Meaning, Pattern
+from rules.detect import Detect, Hiding, Judge, Meaning, Pattern
 from rules.examples import Critique, Demonstration, Example, ExampleSet, Turn
 from rules.text import Language, Text
 
@@ -39,6 +39,7 @@ __all__ = [
     "Example",
     "ExampleSet",
     "Fault",
+    "Hiding",
     "Judge",
     "Language",
     "Meaning",

@@ -36,6 +36,9 @@ class Scan:
     failed: Mapping[str, str] = field(default_factory=dict)
     """Rule id -> why it could not be looked for in this exchange. The gate counts these as degraded."""
 
+    partial: str = ""
+    """What of the text was left out, because it goes beyond the detector's limits; empty where all was looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cover:

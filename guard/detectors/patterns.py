@@ -1,7 +1,7 @@
 """The pattern detector: all literals and expressions of all rules, in time linear in the text.
 
 `guard.patterns` holds the engine: one database that names the few patterns that may be in a text, and RE2 for their
-spans. Each view of a text is scanned.
+spans. Each view of a text is scanned. Hidden characters are findings of their own where a rule names them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from guard.detectors.base import NOTHING, Cover, Scan, excerpt, parts
 from guard.exchange import Exchange
 from guard.patterns.base import MAX_SPANS, Entry
 from guard.patterns.borders import has_blind_border
+from guard.patterns.hidden import VIEW, HiddenRules, HiddenStream, escaped
 from guard.patterns.search import Search
 from guard.patterns.stream import PatternStream, StreamHit
 from guard.verdict import Finding
+from guard.views import views
 from rules.errors import WardlawError
 from rules.schema import Constitution, Part, Pattern, Rule
 
 __all__ = ["MAX_SPANS", "PatternError", "PatternStream", "Patterns", "StreamHit", "check_patterns"]
+
+CAPPED = "the text is encoded deeper, or in more ways, than is looked into"
+"""What coverage says of a text some of whose views the limits left out."""
 
 LONG_LITERAL = 1000
 """Characters from which a literal may take more memory than RE2 is given."""
@@ -32,7 +37,7 @@ class PatternError(WardlawError):
 
 
 class Patterns:
-    """Finds the literals and expressions of a constitution's rules; a hit scores 1."""
+    """Finds the literals and expressions of a constitution's rules, and what is hidden in a text; a hit scores 1."""
 
     name = "patterns"
     instant = True
@@ -57,11 +62,12 @@ class Patterns:
                 raise PatternError(f"pattern {index + 1} of rule `{rule.id}`: {message}", hint)
             entries.append(entry)
         self._search = Search(entries, engine=engine, folder=cache)
+        self._hidden = HiddenRules(constitution)
 
     @property
     def identity(self) -> str:
         """The version of the scan. Not the engine: the findings do not depend on it."""
-        return "patterns/2"
+        return "patterns/3"
 
     @property
     def engine(self) -> str:
@@ -69,8 +75,10 @@ class Patterns:
         return self._search.engine.name
 
     def covers(self, rule: Rule, part: Part) -> Cover:
-        """A rule is covered where one of its patterns watches the part."""
+        """A rule is covered where one of its patterns watches the part, or hidden characters break it."""
         patterns = rule.detect.patterns if rule.detect else ()
+        if rule.detect and rule.detect.hidden and part in rule.watches:
+            return Cover(by=self.name)
         if not patterns:
             return Cover(why_not="it has no patterns")
         if not any(part in _watched(rule, pattern) for pattern in patterns):
@@ -83,20 +91,31 @@ class Patterns:
 
     def stream(self, part: Part) -> PatternStream:
         """A scan of one channel of a stream, which is fed as it comes."""
-        return PatternStream(self._search, part)
+        return PatternStream(
+            self._search, part, HiddenStream(self._hidden, part) if self._hidden.watched(part) else None
+        )
 
     def close(self) -> None:
         """Nothing to let go of."""
 
     def _scan(self, exchange: Exchange) -> Scan:
         findings: list[Finding] = []
+        capped = False
         for part, text in parts(exchange):
-            for hit in self._search.find(part, text):
+            if not self._search.entries and not self._hidden.watched(part):
+                continue
+            seen = views(text)
+            capped = capped or seen.capped
+            for hit in self._search.find(part, text, seen):
                 rule, span = self._search.entries[hit.place].rule, (hit.start, hit.end)
                 findings.append(Finding(rule, part, span, self.name, 1.0, 1.0, hit.view, excerpt(text, span)))
-        if not findings:
+            for rule, kind, start, end in self._hidden.broken(part, seen.hidden):
+                shown = escaped(text[start:end])
+                findings.append(Finding(rule, part, (start, end), self.name, 1.0, 1.0, VIEW + kind, shown))
+        if not findings and not capped:
             return NOTHING
-        return Scan(tuple(findings), {finding.rule: 1.0 for finding in findings})
+        scores = {finding.rule: 1.0 for finding in findings}
+        return Scan(tuple(findings), scores, partial=CAPPED if capped else "")
 
 
 def check_patterns(constitution: Constitution) -> list[tuple[str, int, str, str]]:

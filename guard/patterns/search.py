@@ -12,7 +12,7 @@ from guard.patterns.base import Engine, Entry, Unavailable, spans
 from guard.patterns.folding import origins, unfold, unfolds
 from guard.patterns.re2 import Re2Engine
 from guard.patterns.tail import compile_beginnings
-from guard.views import views
+from guard.views import Views, views
 from rules.schema import Part
 
 REACH = 1024
@@ -64,24 +64,31 @@ class Search:
                 self._beginnings[part] = made, max(map(width, [*left, *widest[FOLLOWED:]]), default=0)
             return self._beginnings[part]
 
-    def find(self, part: Part, text: str) -> list[Hit]:
-        """The hits in the text and in each of its views; what a view shows again of an earlier one is left out."""
+    def find(self, part: Part, text: str, seen: Views | None = None) -> list[Hit]:
+        """The hits in the text and in each of its views; what a view shows again of an earlier one is left out.
+
+        Args:
+            part: what the text is.
+            text: the original.
+            seen: its views, where they have been made already.
+        """
         if not text or not self.entries:
             return []
         places = self.engine.candidates(text)
         found = self.look(part, text, places) if places or not text.isascii() else []
-        return found + self.find_in_views(part, text, found)
+        return found + self.find_in_views(part, text, found, seen)
 
-    def find_in_views(self, part: Part, text: str, before: Sequence[Hit] = ()) -> list[Hit]:
+    def find_in_views(self, part: Part, text: str, before: Sequence[Hit] = (), seen: Views | None = None) -> list[Hit]:
         """The hits in the views beside the raw one, each at its place in the text, but for those that `before` tells.
 
         Args:
             part: what the text is.
             text: the original.
             before: hits in the raw text.
+            seen: the views, where they have been made already.
         """
         found: list[Hit] = []
-        for view in views(text).all[1:]:
+        for view in (seen or views(text)).all[1:]:
             places = self.engine.candidates(view.text)
             if places or not view.text.isascii():
                 hits = [

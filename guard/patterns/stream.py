@@ -14,6 +14,7 @@ from guard.detectors.base import excerpt
 from guard.patterns.base import StreamScan
 from guard.patterns.bytewise import STRAY
 from guard.patterns.folding import unfolds
+from guard.patterns.hidden import VIEW, HiddenStream, count_open, escaped
 from guard.patterns.search import REACH, Hit, Search, unseen, width
 from rules.schema import Part
 
@@ -35,9 +36,16 @@ class StreamHit:
 class PatternStream:
     """Scans one channel of one stream. Not safe to use from several threads at once."""
 
-    def __init__(self, search: Search, part: Part) -> None:
-        """A new stream at its beginning. `Patterns.stream` makes one."""
+    def __init__(self, search: Search, part: Part, hidden: HiddenStream | None = None) -> None:
+        """A new stream at its beginning. `Patterns.stream` makes one.
+
+        Args:
+            search: the patterns.
+            part: what the stream is.
+            hidden: looks for hidden characters, where a rule names any for this part.
+        """
         self._search = search
+        self._hidden = hidden
         self._part = part
         self._scan: StreamScan | None = search.engine.stream() if search.entries else None
         self._text = ""
@@ -57,6 +65,9 @@ class PatternStream:
         settled: no later chunk can make a hit of it."""
         if not self._text:
             return 0
+        hidden = count_open(self._text) if self._hidden else 0
+        if not self._search.entries:
+            return hidden
         beginnings, limit = self._search.beginnings(self._part)
         if self.length < self._odd_until:  # letters that unfold stand in it: only lengths are sure
             limit = max((width(entry) for entry in self._search.entries if self._part in entry.parts), default=0)
@@ -64,7 +75,7 @@ class PatternStream:
         before = len(self._text[0].encode("utf-8", "replace")) if self._start else 0
         found = beginnings.search(data, before)
         open_ = len(data[found.start() :].decode()) if found else 0
-        return min(max(open_, limit), len(self._text))
+        return min(max(open_, limit, hidden), len(self._text))
 
     def feed(self, chunk: str) -> list[StreamHit]:
         """Scan the next piece.
@@ -76,8 +87,13 @@ class PatternStream:
             the hits that end in this piece, and those that its first character decides. A hit that has grown since it
             was told (`a.*b`) is told again with its new end. None is told before it is sure that it is one.
         """
-        if not chunk or not self._search.entries:
+        if not chunk or not (self._search.entries or self._hidden):
             return []
+        if not self._search.entries:
+            self._text += chunk
+            hidden = self._look_hidden(len(chunk), last=False)
+            self._trim()
+            return hidden
         odd = len(self._text) + self._start < self._odd_until
         self._text += chunk
         if not chunk.isascii() and (unfolds("i" + chunk) or any(letter in chunk for letter in STRAY)):
@@ -87,7 +103,7 @@ class PatternStream:
             places += self._search.engine.candidates(self._text)
         elif self._scan.rest:
             places += self._scan.rest.candidates(self._text)
-        told = self._look(places, odd=odd, last=False)
+        told = self._look(places, odd=odd, last=False) + self._look_hidden(len(chunk), last=False)
         self._trim()
         return told
 
@@ -97,11 +113,12 @@ class PatternStream:
         Returns:
             the hits that only its end decides.
         """
+        hidden = self._look_hidden(0, last=True)
         if not self._search.entries:
-            return []
+            return hidden
         places = () if self._scan is None else self._scan.close()
         self._scan = None
-        return self._look(places, odd=False, last=True)
+        return self._look(places, odd=False, last=True) + hidden
 
     def _look(self, places: Sequence[int], *, odd: bool, last: bool) -> list[StreamHit]:
         """The hits in what is kept, and in its views, that have not been told."""
@@ -121,6 +138,14 @@ class PatternStream:
                 rule = self._search.entries[place].rule
                 told.append(StreamHit(rule, span, view, excerpt(self._text, (start, end))))
         return told
+
+    def _look_hidden(self, fresh: int, *, last: bool) -> list[StreamHit]:
+        if self._hidden is None:
+            return []
+        return [
+            StreamHit(rule, (self._start + start, self._start + end), VIEW + kind, escaped(self._text[start:end]))
+            for rule, kind, start, end in self._hidden.look(self._text, self._start, fresh, last=last)
+        ]
 
     def _look_in_views(self, raw: list[Hit]) -> list[Hit]:
         # From a space on where there is one, so that no word is cut into another and no code loses its beginning.

@@ -32,9 +32,14 @@ class Pool:
 
 
 def example_rows(constitution: Constitution) -> list[Row]:
-    """The rules' own examples: those that break them are harmful, near misses safe. Their tests are never taught."""
+    """The rules' own examples: those that break them are harmful, near misses safe. Their tests are never taught.
+
+    A rule whose meaning is not looked for teaches nothing: its examples break it by their characters, say.
+    """
     rows = []
     for rule in constitution:
+        if rule.detect is not None and rule.detect.meaning is None:
+            continue
         for examples, harmful in ((rule.examples.breaks, True), (rule.examples.keeps, False)):
             rows += [_example_row(rule.id, example, harmful) for example in examples]
     return rows
@@ -69,6 +74,7 @@ def pool_of(
     kept = [row for row, hit in zip(drawn, near, strict=True) if not hit and row.pair not in spoiled]
     counts["near a check prompt"] = len(drawn) - len(kept)
     teach, choose, calibrate = _split(kept, grams, seed, chosen, benign)
+    counts["near a held-out row"] = len(kept) - len(teach) - len(choose) - len(calibrate)
     taught: dict[str, Counter[str]] = {}
     for row in teach:
         taught.setdefault(row.source, Counter())["harmful" if row.harmful else "safe"] += 1
@@ -117,10 +123,11 @@ def _once(rows: Sequence[Row]) -> tuple[list[Row], int]:
     keys = [(plain(row.prompt or ""), plain(row.text)) for row in rows]
     for key, row in zip(keys, rows, strict=True):
         labels.setdefault(key, set()).add(row.harmful)
+    contested = {row.pair for key, row in zip(keys, rows, strict=True) if row.pair and len(labels[key]) > 1}
     kept: list[Row] = []
     seen: set[tuple[str, str]] = set()
     for key, row in zip(keys, rows, strict=True):
-        if key in seen or len(labels[key]) > 1 or not key[1]:
+        if key in seen or len(labels[key]) > 1 or not key[1] or (row.pair and row.pair in contested):
             continue
         seen.add(key)
         kept.append(row)
@@ -130,9 +137,10 @@ def _once(rows: Sequence[Row]) -> tuple[list[Row], int]:
 def _split(
     rows: list[Row], grams: Grams, seed: int, chosen: float, benign: int
 ) -> tuple[list[Row], list[Row], list[Row]]:
-    """Rows to teach, to choose by, to calibrate by; near duplicates and twins stay together."""
+    """Rows to teach, to choose by, to calibrate by; near duplicates and twins stay together, or are left out."""
     rng = random.Random(seed + 1)
-    number = groups([row.text for row in rows], grams)
+    alike = groups([row.text for row in rows], grams)
+    number = list(alike)
     twin: dict[str, int] = {}
     for place, row in enumerate(rows):
         if row.pair is not None:  # twins share the group of whichever stands first
@@ -159,7 +167,12 @@ def _split(
                 sides["calibrate"].append(row)
         else:
             sides["teach"].append(row)
-    return sides["teach"], sides["choose"], sides["calibrate"]
+    # A twin stands with its twin, away from its own near duplicates: these are not taught where it is held out.
+    held = {alike[place] for place in range(len(rows)) if number[place] in for_choice | for_promise}
+    spoiled = {id(row) for place, row in enumerate(rows) if alike[place] in held}
+    pairs = {row.pair for row in sides["teach"] if row.pair and id(row) in spoiled}
+    teach = [row for row in sides["teach"] if id(row) not in spoiled and row.pair not in pairs]
+    return teach, sides["choose"], sides["calibrate"]
 
 
 def _some(numbers: list[int], count: int, rng: random.Random) -> list[int]:

@@ -63,6 +63,8 @@ def _detectors(rule: Rule) -> list[str]:
         kind = "literal" if pattern.literal else "regex"
         where = f" in {', '.join(pattern.watches)}" if pattern.watches else ""
         lines.append(f"{kind}{where}: {pattern.literal or pattern.regex}")
+    if rule.detect.hidden:
+        lines.append(f"hidden characters: {', '.join(rule.detect.hidden)}")
     if rule.detect.meaning:
         lines.append(f"meaning, threshold {rule.detect.meaning.threshold}")
     lines.append(f"judge, {rule.detect.judge.when}; if a detector cannot answer: {rule.on_error}")

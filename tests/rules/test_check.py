@@ -106,6 +106,22 @@ def test_a_weakness_is_named_at_its_place(write: Write, was: str, becomes: str, 
     assert (code, f"rules.yaml:{place}") in issues_of(write, RULE + GOOD.replace(was, becomes))
 
 
+@pytest.mark.parametrize(
+    ("detect", "blind"),
+    [
+        ("{meaning: null}", True),
+        ("{meaning: null, judge: {when: never}}", True),
+        ("{meaning: null, judge: {when: always}}", False),
+        ("{meaning: null, hidden: [tags]}", False),
+        ("{meaning: null, patterns: [{literal: bomb}]}", False),
+        ("{}", False),
+    ],
+)
+def test_a_detect_that_looks_for_nothing_is_named(write: Write, detect: str, blind: bool) -> None:
+    codes = [code for code, _ in issues_of(write, RULE + f"    detect: {detect}\n")]
+    assert ("looks-for-nothing" in codes) is blind
+
+
 def test_a_language_that_most_rules_have_is_missed(write: Write) -> None:
     rule = RULE + "    detect: null\n"
     both = [rule.replace("some", f"n{n}").replace("A rule", "{en: A, zh: 甲}") for n in range(3)]

@@ -82,3 +82,21 @@ def test_a_pack_loads_under_its_own_name(pack: str) -> None:
     constitution = load(pack).constitution
     assert isinstance(constitution, Constitution)
     assert constitution.name == pack
+
+
+HIDDEN = BASE.rule("hidden-text")
+
+
+@pytest.mark.parametrize(
+    "example",
+    [*HIDDEN.examples.breaks, *HIDDEN.tests.breaks],
+    ids=range(1, 1 + len(HIDDEN.examples.breaks) + len(HIDDEN.tests.breaks)),
+)
+def test_every_text_that_hides_something_is_found_by_that_alone(patterns: object, example: Example) -> None:
+    from guard.exchange import Exchange
+    from guard.gate import Gate
+
+    assert isinstance(patterns, Gate)
+    verdict = patterns.judge(Exchange.of_example(example))
+    assert verdict.broken == ("hidden-text",)
+    assert all(finding.view.startswith("hidden:") and finding.excerpt.isprintable() for finding in verdict.findings)
