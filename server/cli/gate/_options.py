@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
 from rules.errors import WardlawError
 
 if TYPE_CHECKING:
+    from guard.detectors.base import Detector
     from guard.gate import Gate
+    from rules.schema import Constitution
 
-SECTION = ("rules", "encoder", "heads", "no_meaning")
-"""The parameters that `gate_options` adds."""
+SECTION = ("rules", "encoder", "heads", "no_meaning", "judge", "judge_mode", "guard_model")
+"""The parameters that `gate_options` adds; the command gets them as one `chosen`."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which gate is meant."""
+
+    rules: tuple[str, ...] = ("base",)
+    encoder: str = "default"
+    heads: str = "shipped"
+    no_meaning: bool = False
+    judge: str | None = None
+    judge_mode: Literal["quote", "logprobs"] = "quote"
+    guard_model: str | None = None
 
 
 def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the gate."""
+
+    @wraps(command)
+    def wrapped(**given: Any) -> Any:
+        return command(chosen=Chosen(**{name: given.pop(name) for name in SECTION}), **given)
+
     options = (
         click.option(
             "-r",
@@ -44,28 +66,69 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Folder of trained heads; `shipped` are the project's own, `none` judges by examples alone.",
         ),
         click.option("--no-meaning", is_flag=True, help="Look for patterns alone; loads no model."),
+        click.option(
+            "--judge",
+            metavar="MODEL",
+            help="A chat model, as in `wardlaw generate`, that is asked about the rules left unsure.",
+        ),
+        click.option(
+            "--judge-mode",
+            type=click.Choice(["quote", "logprobs"]),
+            default="quote",
+            show_default=True,
+            help="`quote`: it quotes what breaks the rule and says why; `logprobs`: one word, and how likely it is.",
+        ),
+        click.option(
+            "--guard-model",
+            metavar="MODEL",
+            help="A guard model (Llama Guard, ShieldGemma, Qwen3Guard, ...) that is asked about the rules left unsure.",
+        ),
     )
+    made = cast("Callable[..., Any]", wrapped)
     for option in reversed(options):  # decorators stack: the last one applied is shown first
-        command = option(command)
-    return command
+        made = option(made)
+    return made
 
 
-def open_gate(rules: tuple[str, ...], encoder: str, heads: str, no_meaning: bool, *, thorough: bool = False) -> Gate:
+def open_gate(chosen: Chosen, *, thorough: bool = False) -> Gate:
     """The gate that the options name, loaded and ready.
 
     Raises:
-        WardlawError: rules, encoder or heads cannot be used.
+        WardlawError: rules, encoder, heads or models cannot be used.
     """
     from guard.gate import Gate
     from rules.load import load
 
-    constitution = load(*rules).constitution
+    constitution = load(*chosen.rules).constitution
     return Gate.build(
         constitution,
-        encoder=None if no_meaning or encoder == "none" else encoder,
-        heads=heads_of(heads),
+        encoder=None if chosen.no_meaning or chosen.encoder == "none" else chosen.encoder,
+        heads=heads_of(chosen.heads),
+        also=asked(chosen, constitution),
         thorough=thorough,
     )
+
+
+def asked(chosen: Chosen, constitution: Constitution) -> list[Detector]:
+    """The detectors that ask a model elsewhere.
+
+    Raises:
+        WardlawError: a model's name cannot be used.
+    """
+    from guard.models import open_model
+
+    detectors: list[Detector] = []
+    if chosen.guard_model is not None:
+        from guard.detectors.classifier import ClassifierDetector
+
+        detectors.append(ClassifierDetector(constitution, open_model(chosen.guard_model)))
+    if chosen.judge is not None:
+        from guard.detectors.judge import JudgeDetector
+        from guard.judging.settings import JudgeSettings
+
+        settings = JudgeSettings(mode=chosen.judge_mode)
+        detectors.append(JudgeDetector(constitution, open_model(chosen.judge), settings))
+    return detectors
 
 
 def heads_of(given: str) -> Path | Literal["shipped"] | None:

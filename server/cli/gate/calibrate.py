@@ -78,10 +78,7 @@ def command(
     side: str | None,
     unsure: float,
     traffic: str | None,
-    rules: tuple[str, ...],
-    encoder: str,
-    heads: str,
-    no_meaning: bool,
+    chosen: _options.Chosen,
     out: Path,
     quiet: bool,
 ) -> None:
@@ -91,7 +88,7 @@ def command(
     the rows are too few to promise is refused, and the error says how many it takes: 299 rows without a false positive
     for 1%, 2,995 for 0.1%. Use the new heads with `--heads OUT`.
     """
-    if no_meaning or encoder == "none" or heads == "none":
+    if chosen.no_meaning or chosen.encoder == "none" or chosen.heads == "none":
         raise click.UsageError("only trained heads have thresholds\n  hint: leave --no-meaning, and `none`, away")
     _options.check_free(out)
     lines = _read(benign)
@@ -100,8 +97,8 @@ def command(
     check_budget(budget)
     sides = _exchanges(lines, side)
     _check_rows(sides, budget)
-    with _options.open_gate(rules, encoder, heads, no_meaning, thorough=True) as gate:
-        made = _heads(heads, gate.constitution)
+    with _options.open_gate(chosen, thorough=True) as gate:
+        made = _heads(chosen.heads, gate.constitution)
         for name, exchanges in sides.items():
             rows = _scored(gate, made, name, exchanges, quiet=quiet)
             made, told = _set(made, name, rows, budget, unsure, traffic or _named(benign, name))

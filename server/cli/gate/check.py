@@ -47,10 +47,7 @@ def command(
     jsonl: str | None,
     out: Path | None,
     skip_bad: bool,
-    rules: tuple[str, ...],
-    encoder: str,
-    heads: str,
-    no_meaning: bool,
+    chosen: _options.Chosen,
     thorough: bool,
     as_json: bool,
     lang: str,
@@ -71,11 +68,11 @@ def command(
         what = f"{' and '.join(f'`{name}`' for name in given)} were given" if given else "there is nothing to judge"
         raise click.UsageError(f"{what}\n  hint: give one of TEXT (`-` is stdin), --file, --messages, --jsonl")
     if jsonl is not None:
-        return _bulk(jsonl, out, skip_bad, response, (rules, encoder, heads, no_meaning, thorough), as_json, quiet)
+        return _bulk(jsonl, out, skip_bad, response, (chosen, thorough), as_json, quiet)
     if out is not None or skip_bad:
         raise click.UsageError("--out and --skip-bad go with --jsonl")
     exchange = _exchange(text, file, response, messages)
-    with _options.open_gate(rules, encoder, heads, no_meaning, thorough=thorough) as gate:
+    with _options.open_gate(chosen, thorough=thorough) as gate:
         verdict = gate.judge(exchange)
         if as_json:
             from server.cli.gate._projection import as_dict, dump
@@ -98,8 +95,8 @@ def _bulk(
     if response is not None:
         raise click.UsageError("--response goes with one prompt; in --jsonl a line has its own `response`")
     lines = Exchanges(name, skip_bad=skip_bad)
-    *chosen, thorough = options
-    with _options.open_gate(*chosen, thorough=thorough) as gate:
+    chosen, thorough = options
+    with _options.open_gate(chosen, thorough=thorough) as gate:
         bulk = judge_file(gate, lines, out, quiet=quiet)
     # Where the verdicts go to standard output, the summary must not stand among them.
     click.echo(dump(summed(bulk)) if as_json else "\n".join(summary(bulk)), err=out is None)

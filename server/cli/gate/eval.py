@@ -49,10 +49,7 @@ _SECTIONS = {
 def command(
     files: tuple[Path, ...],
     ignore: tuple[str, ...],
-    rules: tuple[str, ...],
-    encoder: str,
-    heads: str,
-    no_meaning: bool,
+    chosen: _options.Chosen,
     by: tuple[str, ...],
     plots: Path | None,
     json_file: Path | None,
@@ -70,8 +67,8 @@ def command(
     from server.cli._summary import counted
     from server.cli.gate import _tables
 
-    sets = _sets(files, ignore, load(*rules).constitution)
-    with _options.open_gate(rules, encoder, heads, no_meaning) as gate:
+    sets = _sets(files, ignore, load(*chosen.rules).constitution)
+    with _options.open_gate(chosen) as gate:
         with counting("rows", sum(len(each.rows) for each in sets), quiet=quiet) as advance:
             results = evaluate(gate, sets, advance)
         identity = gate.identity
