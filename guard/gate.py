@@ -113,6 +113,8 @@ class Gate:
             one verdict an exchange, in order. `ms` is the exchange's share of the batch's time.
         """
         earlier = [earlier_turns(exchange) for exchange in exchanges]
+        if not any(earlier):
+            return self._judge_alone(exchanges)
         flat = [turn for turns in earlier for turn in turns]
         alone = iter(self._judge_alone([*flat, *exchanges]))
         told = [[(turn, next(alone)) for turn in turns] for turns in earlier]
