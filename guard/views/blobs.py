@@ -39,7 +39,7 @@ _MORSE_LETTERS = dict(
     )
 )
 
-_READABLE = re.compile(r"[\w\s.,;:!?'\"()\-%&#/<>=@]")
+_READABLE = re.compile(r"[\w\s.,;:!?'\"()\-%&#/<>=@\u2010-\u2027\u3001-\u301f\uff01-\uff0f\uff1a-\uff20]")
 
 
 def reads(text: str, strict: bool) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from guard.views.maps import EVERY_OTHER, Map, Rewrite
+from guard.views.maps import EVERY_OTHER, Map, Rewrite, Span
 from guard.views.triggers import find_reasons
 
 _GAP = r"(?:[ \t\r\n\u3000]{1,4}|[ \t]?[.\-_*/\\|,+~·•:;'\"^=][ \t]?[.\-_*/\\|,+~·•:;'\"^=]?)"
@@ -27,6 +27,11 @@ _NOT_HAN = re.compile(f"[^{_HAN[1:]}+")
 _INNER = re.compile(r"(?<=[A-Za-z])[0-9@$!|]{1,3}(?=[A-Za-z])")
 _FIRST = re.compile(r"(?<![\w@$!])(?:[0-9](?=[A-Za-z]{3})|[@$](?=[A-Za-z]{2}))")
 _LAST = re.compile(r"(?<=[A-Za-z]{2})[013-8](?!\w)")
+_TOKEN = re.compile(
+    r"(?<![\w@$])(?:(?=[\w@$])(?=[0-9@$!|]{0,8}+[A-Za-z])[\w@$]++(?:[!|]++[\w@$]++)*+|[013-9]{1,2}(?!\w))"
+)
+"""What is a word where all is leet: one with a letter in it, or a short number."""
+_MIXED = re.compile(r"(?<![\w@$!])[A-Za-z]{0,24}+[013457@$!]{1,3}+[A-Za-z]")
 _LEET = str.maketrans("013456789@$!|", "oieasbtbgasii")
 _LEET_ELL = _LEET | {ord(sign): ord("l") for sign in "1!|"} | {ord("6"): ord("g")}
 
@@ -69,18 +74,24 @@ def _join(text: str) -> tuple[str, Map] | None:
     found += [(match.span(), _CHUNK_GAP) for match in _CHUNKS.finditer(text)]
     found += [(match.span(), _NOT_HAN) for match in _HAN_APART.finditer(text)]
     found.sort(key=lambda each: each[0])
+    # `a.m` alone is an abbreviation; beside several words set apart it is one of them.
+    words = sum(_count_letters(text, span) > 3 for span, gap in found if gap is not _NOT_HAN)
+    least = 2 if words > 1 else 3
     done = 0
     for (start, end), gap in found:
         if start < done:
             continue
         done = end
-        _put_joined(rewrite, text, start, end, gap)
+        if gap is _NOT_HAN or _count_letters(text, (start, end)) >= least:
+            _put_joined(rewrite, text, start, end, gap)
     return rewrite.finish()
 
 
+def _count_letters(text: str, span: Span) -> int:
+    return sum(char.isalpha() for char in text[slice(*span)])
+
+
 def _put_joined(rewrite: Rewrite, text: str, start: int, end: int, gap: re.Pattern[str]) -> None:
-    if gap is not _NOT_HAN and sum(char.isalpha() for char in text[start:end]) < 3:
-        return
     if gap is _GAPS and text[start:end:2].isalnum() and len(set(text[start + 1 : end : 2])) == 1:
         rewrite.put(start, end, text[start:end:2], EVERY_OTHER)
         return
@@ -98,7 +109,15 @@ def _unleet(text: str, table: dict[int, int]) -> str:
     def spell(match: re.Match[str]) -> str:
         return match[0].translate(table)
 
+    if _is_all_leet(text):
+        return _TOKEN.sub(spell, text)
     return _LAST.sub(spell, _FIRST.sub(spell, _INNER.sub(spell, text)))
+
+
+def _is_all_leet(text: str) -> bool:
+    """Whether so many words mix letters and signs that signs at their edges, and short numbers, are letters too."""
+    mixed = len(_MIXED.findall(text))
+    return mixed > 2 and mixed * 4 >= len(text.split())
 
 
 def _shorten(text: str, keep: int) -> tuple[str, Map] | None:

@@ -135,9 +135,12 @@ def _fold_foreign(text: str, folder: _Folder) -> str:
     words = [word for word in set(_WORD.findall(text)) if not word.isascii()]
     alone = [word for word in words if not _LATIN_LETTER.search(word)]
     strict = [word for word in alone if _LOOKALIKE.issuperset(word)]
+    mixed = len(words) - len(alone)
     latin = len(text.encode("ascii", "ignore").translate(None, _NOT_LETTERS))
     foreign = sum(map(len, alone)) - sum(map(len, strict))
-    if latin >= 2 * foreign or count_english(text.translate(table)) >= 2 > count_english(text):
+    # Two scripts within one word are no one's spelling; where most words are so, the others are disguised too.
+    spoilt = mixed > 1 and mixed >= len(alone)
+    if latin >= 2 * foreign or spoilt or count_english(text.translate(table)) >= 2 > count_english(text):
         folded = set(words)
     elif latin + sum(map(len, strict)) > foreign:
         folded = {*words} - {*alone} | {*strict}

@@ -80,6 +80,8 @@ def _wide() -> tuple[tuple[str, str], ...]:
             rf"{_HAN}[ \x{{3000}}*.\-_|/·+~]{{1,2}}{_HAN}(?:$|[^\p{{Han}}])"
             rf"|(?:^|[^\pL'])[{_OTHERS}](?:{_GAP}[{_OTHERS}]){{2}}(?:$|[^\pL'])",
         ),
+        # A text that begins with the mark with which one ends.
+        ("reversed", rf"^[？！。，、；：?!.,]{_HAN}"),
         ("tags", r"[\x{e0000}-\x{e007f}]"),
         ("selectors", rf"{selectors}{selectors}|[A-Za-z]{selectors}"),
         ("bidi", r"[\x{202d}\x{202e}]"),

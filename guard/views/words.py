@@ -10,6 +10,9 @@ _COMMON = (
     " into they will some tell give write need want please who why are not has was were been just them then than"
 )
 _SHORT = " a i to of in is it my me do on or at be as by an if we he us so no hi hello hey yes thanks thank ok good"
+_SHORT_ROTATED = "my me is it his"
+_SHORT_MIRRORED = "my of his"
+"""Further short words that under rot13, or backwards, are neither words nor abbreviations."""
 
 _WORDS = frozenset(_COMMON.split())
 _ANY_WORDS = frozenset((_COMMON + _SHORT).split())
@@ -29,10 +32,11 @@ def is_english(text: str) -> bool:
 
 def rotated() -> list[str]:
     """The function words under rot13, less those that are words themselves."""
-    return sorted({codecs.encode(word, "rot13") for word in _COMMON.split()} - {"ner", "jnf", "abg", "ure"})
+    known = {codecs.encode(word, "rot13") for word in f"{_COMMON} {_SHORT_ROTATED}".split()}
+    return sorted(known - {"ner", "jnf", "abg", "ure"})
 
 
 def mirrored() -> list[str]:
     """The function words backwards, less those that are words, names or abbreviations themselves."""
     taken = {"dna", "era", "saw", "ton", "nac", "neeb", "tsuj", "sah", "ohw"}
-    return sorted({word[::-1] for word in _COMMON.split()} - taken)
+    return sorted({word[::-1] for word in f"{_COMMON} {_SHORT_MIRRORED}".split()} - taken)
