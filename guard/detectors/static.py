@@ -13,7 +13,7 @@ from guard.detectors._readings import asked_before, in_context, worth_reading
 from guard.detectors._taught import SIDE
 from guard.detectors.base import NOTHING, Cover, Scan, parts
 from guard.exchange import Exchange
-from guard.trained.heads import ANSWERED, Heads
+from guard.trained.heads import ANSWERED, Heads, HeadsError
 from rules.schema import Constitution, Part, Rule
 
 if TYPE_CHECKING:
@@ -56,10 +56,20 @@ class StaticDetector:
             constitution: the rules in force.
             encoder: the static encoder that the heads' static tier was taught on.
             heads: with a static tier.
+
+        Raises:
+            HeadsError: the static tier was taught on vectors of another size.
         """
         self._encoder = encoder
         self._heads = heads
         self._sides = heads.static or {}
+        dim = encoder.encode(["a"]).shape[1]
+        for clear in self._sides.values():
+            if clear.hidden.shape[1] != dim:
+                raise HeadsError(
+                    f"static tier was taught on vectors of {clear.hidden.shape[1]} numbers, the encoder gives {dim}",
+                    "train the heads again: `wardlaw gate train`",
+                )
         known = frozenset(heads.rules)
         # What has no head may be broken by a text that all heads find harmless: such parts are never called clear.
         self._blind = frozenset(

@@ -168,7 +168,8 @@ def _split(
         else:
             sides["teach"].append(row)
     # A twin stands with its twin, away from its own near duplicates: these are not taught where it is held out.
-    held = {alike[place] for place in range(len(rows)) if number[place] in for_choice | for_promise}
+    held_out = for_choice | for_promise
+    held = {alike[place] for place in range(len(rows)) if number[place] in held_out}
     spoiled = {id(row) for place, row in enumerate(rows) if alike[place] in held}
     pairs = {row.pair for row in sides["teach"] if row.pair and id(row) in spoiled}
     teach = [row for row in sides["teach"] if id(row) not in spoiled and row.pair not in pairs]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from guard.detectors.base import Detector
-from guard.encoders import Adapter, Encoder, open_encoder
+from guard.encoders import Adapter, Encoder, EncoderError, open_encoder
 from guard.encoders.static import StaticEncoder
 from guard.encoders.torch import SentenceEncoder
 from guard.exchange import Exchange
@@ -27,7 +27,7 @@ from guard.training.clearing import clearing
 from guard.training.fit import fit
 from guard.training.pool import Pool, example_rows, pool_of
 from guard.training.recipe import Recipe
-from guard.training.rows import LabelError, Row, read_rows, source_of
+from guard.training.rows import HARMFUL, SAFE, LabelError, Row, prompt_text, read_rows, source_of
 from guard.training.sets import find_files, read_objects
 from guard.training.traffic import promise, score_traffic
 from guard.training.tune import Tuning, tune
@@ -115,7 +115,7 @@ class Taught:
     sides: Mapping[str, Side]
     adapter: Adapter | None
     encoder: str
-    """Identity of the encoder, before the adapter."""
+    """Digest of the encoder's weights, before the adapter."""
     losses: Sequence[float]
 
 
@@ -125,8 +125,18 @@ def gather_pool(what: Training) -> Pool:
     Raises:
         LabelError: the data cannot be used, or hold one label only.
     """
-    pool = pool_of(gather(what, _rules(what)), check_texts(what.check), what.recipe, seed=what.how.seed)
+    rules = _rules(what)
+    if not rules:
+        raise LabelError(
+            "no rule is looked for by meaning, so there is no head to teach", "give rules with `detect: {}`"
+        )
+    pool = pool_of(gather(what, rules), check_texts(what.check), what.recipe, seed=what.how.seed)
     _refuse_one_class(pool.teach)
+    answers = {row.harmful for row in pool.teach if row.answers}
+    if len(answers) == 1:  # heads taught by them would give every answer that label; examples judge instead
+        kept = [row for row in pool.teach if not row.answers]
+        counts = {**pool.counts, f"answers, as all are {_label(answers)}": len(pool.teach) - len(kept)}
+        pool = replace(pool, teach=kept, counts=counts)
     return pool
 
 
@@ -137,10 +147,13 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
     adapter = taught.adapter
     held_out = {side: encode(encoder, rows) for side, rows in _by_side(pool.choose).items()}
     figures: dict[str, object] = {}
-    for side, rows in _by_side(pool.choose).items():
-        if side in sides:
-            sides[side], figures[side] = _calibrated(sides[side], held_out[side], rows, rules)
-            told(f"{side}: held-out pairs {figures[side]}")
+    for side, raw in taught.sides.items():
+        rows = _by_side(pool.choose).get(side, [])
+        if len({row.harmful for row in rows}) < 2:
+            told(f"{side}: no held-out pairs, so that scores rank and are no probabilities")
+            continue
+        sides[side], figures[side] = _calibrated(raw, held_out[side], rows, rules)
+        told(f"{side}: held-out pairs {figures[side]}")
     card = _card(what, pool, taught.losses, figures)
     digests = {rule.id: teaching_digest(rule) for rule in what.constitution if rule.id in rules}
     heads = Heads(tuple(rules), digests, taught.encoder, sides, card)
@@ -169,11 +182,8 @@ def check_texts(paths: Iterable[Path]) -> list[str]:
     """The prompts of files that will be measured on; their labels do not matter here."""
     texts = []
     for path in find_files(list(paths)) if paths else ():
-        for _, line in read_objects(path):
-            prompt = line.get("prompt")
-            if isinstance(prompt, list):
-                prompt = next((str(turn.get("content")) for turn in reversed(prompt) if turn.get("role") == "user"), "")
-            texts.append(str(prompt or ""))
+        for number, line in read_objects(path):
+            texts.append(prompt_text(path, number, line.get("prompt")))
     return texts
 
 
@@ -192,8 +202,10 @@ def promised(what: Training, heads: Heads, encoder: Encoder, benign: Sequence[Ro
     from guard.detectors.meaning import MeaningDetector
     from guard.detectors.patterns import Patterns
 
-    for side, rows in _by_side(benign).items():
-        if side not in heads.sides:
+    for side in heads.sides:
+        rows = _by_side(benign).get(side, [])
+        if not rows:
+            told(f"{side}: no harmless rows were left to promise a rate by; the threshold is one half")
             continue
         detectors: list[Detector] = [
             Patterns(what.constitution),
@@ -220,7 +232,11 @@ def with_static(
     what: Training, heads: Heads, encoder: Encoder, adapter: Adapter | None, pool: Pool, told: Told
 ) -> Heads:
     """The heads with a static tier before them, and what it misses in the card."""
-    static = StaticEncoder(what.encoder, adapter=adapter)
+    try:
+        static = StaticEncoder(what.encoder, adapter=adapter)
+    except EncoderError as error:  # not every encoder can be distilled, and heads do without
+        told(f"no static tier: {error.what}")
+        return heads
     taught, held_out, benign = (_by_side(rows) for rows in (pool.teach, pool.choose, pool.calibrate))
     tiers, figures = {}, {}
     for name, side in heads.sides.items():
@@ -244,7 +260,9 @@ def _calibrated(
     raw = np.asarray(any_logit(logits), np.float64)
     harmful = np.array([row.harmful for row in rows])
     other_script = others([row.text for row in rows])
-    line = fit_platt(raw[~other_script], harmful[~other_script])
+    # Where there is hardly any Latin text, all of it is calibrated together.
+    apart = _tell(harmful[~other_script])
+    line = fit_platt(raw[~other_script], harmful[~other_script]) if apart else fit_platt(raw, harmful)
     twins: dict[str, dict[bool, float]] = {}
     for row, score in zip(rows, raw.tolist(), strict=True):
         if row.pair is not None:
@@ -265,20 +283,23 @@ def _calibrated(
             if len(set(harmful[mine := np.array([row.language == language for row in rows])])) == 2
         },
     }
-    other = _line_for_other_scripts(raw, harmful, other_script)
+    other = _line_for_other_scripts(raw, harmful, other_script) if apart else None
     return replace(side, slope=line.slope, offset=line.offset, other=other), figures
 
 
 def _line_for_other_scripts(raw: Scores, harmful: Flags, other: Flags) -> tuple[float, float] | None:
     """Slope and offset for scripts that the encoder may read less well; None where too few rows tell."""
-    mine = harmful[other]
-    if min(mine.sum(), (~mine).sum()) < ENOUGH:
+    if not _tell(harmful[other]):
         return None
     try:
-        line = fit_platt(raw[other], mine)
+        line = fit_platt(raw[other], harmful[other])
     except CalibrationError:  # the scores say nothing there: every such text gets the same, middling probability
         return 0.0, 0.0
     return line.slope, line.offset
+
+
+def _tell(harmful: Flags) -> bool:
+    return bool(min(harmful.sum(), (~harmful).sum()) >= ENOUGH)
 
 
 def _rules(what: Training) -> list[str]:
@@ -304,11 +325,14 @@ def _categories(what: Training, own: dict[str, tuple[str, ...]]) -> dict[str, tu
 def _refuse_one_class(rows: Sequence[Row]) -> None:
     labels = {row.harmful for row in rows if not row.answers}
     if labels != {True, False}:
-        only = "harmful" if labels == {True} else "safe"
         raise LabelError(
-            f"all rows to teach are {only}" if labels else "there are no prompts to teach",
+            f"all prompts to teach are {_label(labels)}" if labels else "there are no prompts to teach",
             "a classifier needs both labels; add examples to the rules, or labelled files",
         )
+
+
+def _label(labels: set[bool]) -> str:
+    return HARMFUL if labels == {True} else SAFE
 
 
 def _saved(adapter: Adapter | None, folder: Path) -> Path | None:

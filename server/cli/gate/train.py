@@ -1,24 +1,35 @@
-"""`wardlaw gate train`: teach heads from the rules' examples, labelled files and the project's bank."""
+"""`wardlaw gate train`: teach the gate's heads from the rules' examples, the twin bank and labelled files."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from server.cli._sections import Sectioned
 from server.cli.gate import _options
+from server.cli.gate.calibrate import _beside
+
+if TYPE_CHECKING:
+    from guard.trained.heads import Heads
+    from guard.training.recipe import Recipe
 
 _SECTIONS = {
-    "Data": ("rules", "check", "recipe", "bank"),
-    "Teaching": ("encoder", "tuned", "passes", "seed", "threads"),
+    "Data": ("rules", "data", "check", "recipe_file", "bank"),
+    "Teaching": ("encoder", "heads_only", "passes", "rate", "rank", "seed", "threads"),
     "Thresholds": ("budget", "unsure"),
     "Output": ("out", "quiet"),
 }
+_SIDES = {"asked": "prompts", "answered": "answers"}
+_NONE = "-"
 
 
 @click.command("train", cls=Sectioned, sections=_SECTIONS, short_help="teach the gate's heads")
-@click.argument("data", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE|FOLDER]...")
 @click.option(
     "-r",
     "--rules",
@@ -29,29 +40,46 @@ _SECTIONS = {
     help="The rules: a pack's name or a YAML file; may be given several times.",
 )
 @click.option(
-    "--check",
-    type=click.Path(path_type=Path),
+    "--data",
     multiple=True,
+    type=click.Path(path_type=Path),
     metavar="FILE|FOLDER",
-    help="What will be measured on: nothing near its prompts is taught. May be given several times.",
+    help="Labelled JSON lines: `prompt`, perhaps `response`, `label` (harmful or safe), perhaps `category`.",
+)
+@click.option(
+    "--check",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE|FOLDER",
+    help="What you will measure on: nothing near one of its prompts is taught.",
 )
 @click.option(
     "--recipe",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file that says how much each labelled file counts.  [default: all alike]",
+    "recipe_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="YAML with each source's weight, limits and categories.  [default: all of --data, each row alike]",
+)
+@click.option("--bank/--no-bank", default=True, show_default=True, help="Teach the project's own twin bank too.")
+@click.option(
+    "--encoder",
+    default="default",
+    show_default=True,
+    metavar="ID|PATH",
+    help="A sentence-transformers model; `default` is all-MiniLM-L6-v2.",
+)
+@click.option("--heads-only", is_flag=True, help="Leave the encoder as it is: minutes instead of an hour, less exact.")
+@click.option(
+    "--passes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Passes over the rows when the encoder is tuned.  [default: the recipe's, or 3]",
 )
 @click.option(
-    "--bank/--no-bank", default=True, show_default=True, help="Teach the twin pairs that ship with Wardlaw too."
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Learning rate of the encoder.  [default: 0.0001]"
 )
-@click.option(
-    "--encoder", default="default", show_default=True, metavar="ID|PATH", help="A sentence-transformers model."
-)
-@click.option(
-    "--tune/--frozen", "tuned", default=True, show_default=True, help="Teach the encoder too, or the heads alone."
-)
-@click.option("--passes", type=click.FloatRange(0, 1000, min_open=True), help="How often --tune shows the data.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Of every draw.")
-@click.option("--threads", type=click.IntRange(1), help="Cores to use.  [default: all]")
+@click.option("--rank", type=click.IntRange(min=1), help="Rank that the encoder's changes are kept by.  [default: 16]")
+@click.option("--seed", type=int, default=7, show_default=True, help="Of all drawing.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
 @click.option(
     "--budget",
     callback=_options.percentage,
@@ -66,7 +94,7 @@ _SECTIONS = {
     default="5%",
     show_default=True,
     metavar="PERCENT",
-    help="Share of harmless texts that a judge may be asked about.",
+    help="Share of harmless texts that a judge may be asked about: the band below the threshold.",
 )
 @click.option(
     "-o",
@@ -77,14 +105,16 @@ _SECTIONS = {
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(
-    data: tuple[Path, ...],
     rules: tuple[str, ...],
+    data: tuple[Path, ...],
     check: tuple[Path, ...],
-    recipe: Path | None,
+    recipe_file: Path | None,
     bank: bool,
     encoder: str,
-    tuned: bool,
+    heads_only: bool,
     passes: float | None,
+    rate: float | None,
+    rank: int | None,
     seed: int,
     threads: int | None,
     budget: float,
@@ -92,30 +122,165 @@ def command(
     out: Path,
     quiet: bool,
 ) -> None:
-    """Teach heads from the rules' examples, labelled files and what ships with Wardlaw.
+    """Teach heads for the rules, and write them to a folder with a card of data, seeds, figures and promises.
 
-    A labelled file holds JSON lines, also .gz, with `prompt`, perhaps `response`, `label` (harmful or safe) and perhaps
-    `category`, as `wardlaw generate --format gate` writes them. The folder gets the heads and a card that says what
-    they were taught on and what they promise.
+    They learn from the rules' examples, from the twin bank and from --data; the rules' tests are never taught. Tuning
+    the encoder takes about an hour on two cores. Thresholds are set so that at most the budget of the held-out harmless
+    rows is flagged. Use the heads with `--heads OUT`.
     """
+    tuning = {"passes": passes, "rate": rate, "rank": rank}
+    for name, value in tuning.items():
+        if heads_only and value is not None:
+            raise click.UsageError(
+                f"`--{name}` is of tuning the encoder, and --heads-only leaves it as it is\n  hint: take one of them"
+            )
     _options.check_free(out)
+    from guard.encoders.source import find
     from guard.training.recipe import Recipe
-    from guard.training.train import Training, train
-    from guard.training.tune import Tuning
     from rules.load import load
 
-    how = Tuning(seed=seed, threads=threads) if passes is None else Tuning(seed=seed, threads=threads, passes=passes)
+    constitution = load(*rules).constitution
+    recipe = Recipe.load(recipe_file) if recipe_file else Recipe(only_named=False)
+    notes = _notes(data, check, recipe)
+    find(encoder)  # a wrong name is told before the rows are gathered, which takes minutes
+    from guard.training.train import Training, train
+    from guard.training.tune import Tuning
+
+    given = {name: value for name, value in tuning.items() if value is not None}
+    how = Tuning(**{"seed": seed, "threads": threads, "passes": recipe.prompts, **given})
     what = Training(
-        load(*rules).constitution,
-        data=data,
-        check=check,
-        recipe=Recipe(only_named=False) if recipe is None else Recipe.load(recipe),
+        constitution,
+        data,
+        check,
+        recipe,
         bank=bank,
         encoder=encoder,
-        tuned=tuned,
+        tuned=not heads_only,
         how=how,
         budget=budget,
         unsure=unsure,
     )
-    train(what, out, (lambda line: None) if quiet else (lambda line: click.echo(line, err=True)))
-    click.echo(f"{out}: use it with --heads {out}")
+    with _beside(out) as partial:
+        with _telling(quiet=quiet) as told:
+            for note in notes:
+                told(note)
+            heads = train(what, partial, told)
+        if out.is_dir():
+            out.rmdir()  # empty, as was seen
+        partial.rename(out)
+    _show(heads)
+    click.echo("\n".join(_next(heads, rules, encoder, check, out)))
+
+
+def _notes(data: Sequence[Path], check: Sequence[Path], recipe: Recipe) -> list[str]:
+    """What the recipe and the files do not share, which would otherwise go unseen.
+
+    Raises:
+        LabelError: a file is not there.
+    """
+    from guard.training.rows import source_of
+    from guard.training.sets import find_files
+
+    sources = {source_of(path) for path in find_files(data)} if data else set()
+    if check:
+        find_files(check)
+    left = sorted(name for name in sources if recipe.source(name) is None)
+    lacking = sorted(set(recipe.sources) - sources)
+    return [
+        *([f"not in the recipe, so not taught: {', '.join(left)}"] if left else []),
+        *([f"in the recipe, but no file of --data has the name: {', '.join(lacking)}"] if lacking else []),
+    ]
+
+
+@contextmanager
+def _telling(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Lines of progress on standard error, each with the minutes since the start; on a terminal the steps in place."""
+    began = time.monotonic()
+
+    def stamped(line: str) -> str:
+        return f"{(time.monotonic() - began) / 60:5.1f} min  {line}"
+
+    if quiet:
+        yield lambda line: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+        with console.status("gathering rows") as status:
+
+            def shown(line: str) -> None:
+                if not line.startswith("step "):
+                    console.print(stamped(line))
+                status.update(line)
+
+            yield shown
+    else:
+        yield lambda line: click.echo(stamped(line), err=True)
+
+
+def _show(heads: Heads) -> None:
+    """The card's figures, a column a side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from server.cli.gate._tables import PLAIN_WIDTH
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("")
+    for side in heads.sides:
+        table.add_column(_SIDES[side], justify="right", no_wrap=True)
+    columns = [_figures(heads, side) for side in heads.sides]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+
+
+def _figures(heads: Heads, side: str) -> dict[str, str]:
+    held_out, promise, static = (_part(heads, name, side) for name in ("held_out", "promises", "static"))
+    return {
+        "held-out rows of twins": _count(held_out, "rows"),
+        "AUC on them": _plain(held_out, "auc"),
+        "harmful twin ranked above its harmless one": _percent(held_out, "harmful twin ranked above harmless"),
+        "right rule first": _percent(held_out, "right rule first"),
+        "threshold": f"{heads.sides[side].threshold:.4f}",
+        "harmless rows it was set by": _count(promise, "rows"),
+        "of these flagged": _count(promise, "observed"),
+        "promised with 95% confidence: at most": _percent(promise, "bound"),
+        "cleared by the static tier": _percent(static, "share of benign rows cleared"),
+    }
+
+
+def _part(heads: Heads, name: str, side: str) -> dict[str, Any]:
+    found = heads.card.get(name)
+    part = found.get(side) if isinstance(found, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _count(figures: dict[str, Any], name: str) -> str:
+    return f"{figures[name]:,}" if name in figures else _NONE
+
+
+def _plain(figures: dict[str, Any], name: str) -> str:
+    return f"{figures[name]:.3f}" if name in figures else _NONE
+
+
+def _percent(figures: dict[str, Any], name: str) -> str:
+    return f"{100 * figures[name]:.2f}%" if name in figures else _NONE
+
+
+def _next(heads: Heads, rules: Sequence[str], encoder: str, check: Sequence[Path], out: Path) -> Iterator[str]:
+    """Where the heads are, what they do not promise, and what to try."""
+    options = "".join(f" -r {name}" for name in rules if rules != ("base",))
+    options += "" if encoder == "default" else f" --encoder {encoder}"
+    for side in heads.sides:
+        if not _part(heads, "promises", side):
+            yield (
+                f"{_SIDES[side]}: nothing is promised, as no harmless rows were left to set the threshold by;"
+                f" set it with wardlaw gate calibrate --benign FILE{options} --heads {out} -o FOLDER"
+            )
+    for side, name in _SIDES.items():
+        if side not in heads.sides:
+            yield f"{name}: no heads, as there were no rows of both labels; rules are judged by their examples"
+    measured = "".join(f" {path}" for path in check)
+    yield f"{out}: measure it with wardlaw gate eval{measured}{options} --heads {out}"
