@@ -68,6 +68,8 @@ def pool_of(
     drawn, counts = _draw(rows, recipe, random.Random(seed))
     drawn, repeats = _once(drawn)
     counts["repeats"] = repeats
+    if not drawn:
+        return Pool([], [], [], counts)
     grams = Grams([row.text for row in drawn])
     near = near_any([row.prompt if row.prompt and row.answers else row.text for row in drawn], check, grams, LIKE)
     spoiled = {row.pair for row, hit in zip(drawn, near, strict=True) if hit and row.pair}
