@@ -47,14 +47,14 @@ def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["ship
     if folder is None:
         return None
     found = Heads.load(Path(folder))
-    identity = find(encoder).identity
-    if found.encoder == identity:
+    weights = find(encoder).weights
+    if found.encoder == weights:
         return found
     if heads == "shipped":
         # Another encoder is a choice, and heads of this one would be noise on it: examples judge, and coverage says so.
         _log.warning("the shipped heads are for another encoder than `%s`: rules are judged by their examples", encoder)
         return None
     raise HeadsError(
-        f"heads `{folder}` are for encoder `{found.encoder}`, and `{encoder}` is `{identity}`",
+        f"heads `{folder}` are for encoder `{found.encoder}`, and `{encoder}` is `{weights}`",
         "give the encoder they were taught on, or train heads for this one: `wardlaw gate train`",
     )

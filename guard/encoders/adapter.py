@@ -40,7 +40,7 @@ class Adapter:
     """
 
     encoder: str
-    """`identity` of the encoder it belongs to, without any adapter."""
+    """Digest of the weights it belongs to: `Source.weights`."""
 
     matrices: Mapping[str, tuple[Halves, Halves]] = field(default_factory=dict)
     """Parameter to (a, b)."""
@@ -128,14 +128,14 @@ class Adapter:
             digest.update(json.dumps([name, array.shape]).encode() + array.tobytes())
         return digest.hexdigest()
 
-    def check(self, identity: str) -> None:
+    def check(self, weights: str) -> None:
         """See that it belongs to the encoder.
 
         Raises:
             EncoderError: it belongs to another one.
         """
-        if self.encoder != identity:
-            raise EncoderError(f"adapter is for encoder `{self.encoder}`, and this one is `{identity}`", _AGAIN)
+        if self.encoder != weights:
+            raise EncoderError(f"adapter is for encoder `{self.encoder}`, and this one is `{weights}`", _AGAIN)
 
     def merge(self, transformer: Any) -> None:
         """Add the differences to a torch module's parameters, in place.

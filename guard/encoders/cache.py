@@ -33,21 +33,29 @@ class Made:
     files: Mapping[str, bytes]
 
 
-def kept(folder: Path, form: str, make: Callable[[], Made]) -> Made:
+def kept(
+    folder: Path, form: str, make: Callable[[], Made], *, stale: Callable[[Mapping[str, Any]], bool] | None = None
+) -> Made:
     """What lies in the folder; made and put there where it is missing, damaged or of another form.
 
     Args:
         folder: one for each thing made.
         form: of the files, with a version; another one counts as missing.
         make: called by one process at a time.
+        stale: says of a card that what it stands for is to be made anew.
 
     Raises:
         Exception: what `make` raises. A folder that cannot be written is no error: it costs the time at each start.
     """
-    found = _read(folder, form)
+
+    def read() -> Made | None:
+        found = _read(folder, form)
+        return None if found and stale and stale(found.card) else found
+
+    found = read()
     if found is None:
         with _alone(folder):
-            found = _read(folder, form)
+            found = read()
             if found is None:
                 found = make()
                 write(folder, form, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import warnings
 from pathlib import Path
@@ -35,20 +34,23 @@ def export(encoder: SentenceEncoder) -> Made:
 
     Raises:
         EncoderError: the model has parts that cannot be exported, or the export fails.
+        OSError: there is no room for the files in between.
     """
+    import numpy as np
+
     pooling = _pooling(encoder.model)
     tokenizer = _tokenizer(encoder.model, encoder.limit)
+    reference: Floats = encoder.encode(TEXTS)
     try:
         with tempfile.TemporaryDirectory(prefix="wardlaw-") as place:
             exact = Path(place) / "exact.onnx"
             _trace(encoder.model, pooling, exact)
             model = _quantize(exact)
+    except OSError:
+        raise  # a full disk is no property of the model, and is not to be remembered as one
     except Exception as error:
         raise EncoderError(f"the export to ONNX fails: {_first_line(error)}") from error
     held = io.BytesIO()
-    import numpy as np
-
-    reference: Floats = encoder.encode(TEXTS)
     np.save(held, reference)
     card = {"identity": encoder.identity, "limit": encoder.limit, "dim": encoder.dim, "pooling": pooling}
     return Made(card, {MODEL: model, TOKENIZER: tokenizer.encode(), REFERENCE: held.getvalue()})
@@ -65,7 +67,8 @@ def _pooling(model: Any) -> str:
         raise EncoderError(
             f"its modules are {', '.join(kinds)}, and ONNX takes Transformer, Pooling and Normalize alone"
         )
-    mode = model[1].pooling_mode
+    # The name of it has changed between the versions of sentence-transformers.
+    mode = getattr(model[1], "pooling_mode", None) or model[1].get_pooling_mode_str()
     if mode not in _POOLINGS:
         raise EncoderError(f"its pooling is `{mode}`, and ONNX takes {' or '.join(sorted(_POOLINGS))} alone")
     if model.default_prompt_name:
@@ -141,11 +144,3 @@ def _quantize(exact: Path) -> bytes:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-
-
-def versions() -> str:
-    """Of the libraries that make the file, for its card."""
-    import onnxruntime
-    import torch
-
-    return json.dumps({"torch": torch.__version__, "onnxruntime": onnxruntime.__version__})

@@ -53,7 +53,7 @@ class OnnxEncoder:
                 or the adapter is another encoder's.
         """
         if adapter:
-            adapter.check(source.identity)
+            adapter.check(source.weights)
         self.identity = identity_of(source.identity, adapter)
         self.notes: tuple[str, ...] = ()
         place = files.folder_of(cache or cache_folder(), "onnx-int8", self.identity)

@@ -44,14 +44,17 @@ def open_encoder(
         return SentenceEncoder(name, adapter=adapter, threads=threads)
     source = find(name)
     if adapter:
-        adapter.check(source.identity)
+        adapter.check(source.weights)
     try:
         return OnnxEncoder(source, adapter=adapter, threads=threads, cache=cache)
-    except EncoderError as error:
+    except (EncoderError, OSError) as error:
         if backend == "onnx":
-            raise
-        _log.warning("torch is used: %s", error.what)
-        return SentenceEncoder(name, adapter=adapter, threads=threads, notes=[f"torch is used: {error.what}"])
+            if isinstance(error, EncoderError):
+                raise
+            raise EncoderError(f"encoder `{name}` is not exported: {error}", "make room on the disk") from error
+        why = f"torch is used: {error.what if isinstance(error, EncoderError) else error}"
+        _log.warning("%s", why)
+        return SentenceEncoder(name, adapter=adapter, threads=threads, notes=[why])
 
 
 def _has_gpu() -> bool:

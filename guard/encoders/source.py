@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from guard.encoders.base import ASK_FOR, DEFAULT_ID, EncoderError
@@ -28,6 +29,15 @@ class Source:
 
     identity: str
     """A digest of the files, or hub id and revision."""
+
+    @cached_property
+    def weights(self) -> str:
+        """A digest of the weights alone: what adapters and heads belong to, wherever the files came from."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in _weights(self.folder):
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest())
+        return f"weights:{digest.hexdigest()}"
 
 
 def find(name: str) -> Source:
@@ -85,6 +95,15 @@ def _from_hub(name: str, wanted: str) -> Source:
         cause = str(error).strip().splitlines() or [type(error).__name__]
         raise EncoderError(f"encoder `{name}` does not load: {cause[0]}", ASK_FOR) from error
     return Source(name, folder, f"{repository}@{folder.name}")
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of weights of the model and of its further layers; copies in other formats do not count."""
+    found = []
+    for place in [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name[:1].isdigit())]:
+        kinds = [sorted(place.glob(kind)) for kind in ("*.safetensors", "*.bin")]
+        found += kinds[0] or kinds[1]
+    return found
 
 
 def _is_whole(folder: Path) -> bool:

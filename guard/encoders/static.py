@@ -55,7 +55,7 @@ class StaticEncoder:
             raise EncoderError(f"static vectors of `{dims}` numbers cannot be made", "give at least 1")
         source = find(name)
         if adapter:
-            adapter.check(source.identity)
+            adapter.check(source.weights)
         whole = identity_of(source.identity, adapter)
         self.identity = f"static/1-{dims}:{whole}"
         self.notes: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ class SentenceEncoder:
         """
         source = find(name)
         if adapter:
-            adapter.check(source.identity)
+            adapter.check(source.weights)
         self.model: Any = load(source, device)
         """The model of sentence-transformers, for those who train or export it."""
         if adapter:
@@ -58,8 +58,8 @@ class SentenceEncoder:
             import torch
 
             torch.set_num_threads(threads)
-        self.base = source.identity
-        """`identity` without the adapter."""
+        self.base = source.weights
+        """What adapters and heads name the encoder by."""
         self.identity = identity_of(source.identity, adapter)
         self.notes = tuple(notes)
         limit = self.model.max_seq_length

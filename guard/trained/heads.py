@@ -93,7 +93,7 @@ class Heads:
     taught: Mapping[str, str]
     """Rule id -> digest of what it was taught by; see `teaching_digest`."""
     encoder: str
-    """Identity of the encoder, before the adapter."""
+    """Digest of the encoder's weights, before the adapter: `Source.weights`."""
     sides: Mapping[str, Side]
     card: Mapping[str, object]
     static: Mapping[str, Clear] | None = None
