@@ -3,10 +3,11 @@
     python benchmarks/gate_patterns.py [--peers PYTHON ...] [--counts 10 100 1000 5000] [--seconds 1]
 
 Each figure is the median of three rounds, which go over all scanners by turns, in seconds of the processor: all of them
-run in one thread, and what else runs on the machine would count on a clock. Two texts in a hundred hold one of the
-patterns; every scanner stops at yes or no but ours, which also finds the spans. A peer's Python (of a virtual
-environment that has llm-guard or nemoguardrails) runs the same texts and patterns in a process of its own, right after
-ours.
+run in one thread, and what else runs on the machine would count on a clock. `times bare's cost` is by how much a
+scanner is slower than bare hyperscan, `times ours` by how much it is slower than our detector with all views. Two texts
+in a hundred hold one of the patterns; every scanner stops at yes or no but ours, which also finds the spans. A peer's
+Python (of a virtual environment that has llm-guard or nemoguardrails) runs the same texts and patterns in a process of
+its own, right after ours.
 """
 
 from __future__ import annotations
@@ -22,18 +23,35 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._bench import machine, table
+from benchmarks._peers_patterns import rate
 
 Scanner = Callable[[str], Any]
 
 TEXTS, SIZE, HIT_RATE = 300, 1024, 0.02
 CHUNK = 5
 
+BARE = "bare hyperscan"
+PLAIN = "ours, detector, no views"
+OURS = "ours, detector, all views"
+JUDGED = "ours, a whole verdict of the gate"
+STREAMED = f"ours, stream, a chunk of {CHUNK}"
+
 PEERS = Path(__file__).resolve().parent / "_peers_patterns.py"
+
+
+class Cell(NamedTuple):
+    """One set of patterns, all scanners."""
+
+    rows: list[tuple[str, float, int, int]]
+    """Scanner, texts a second, texts hit, of texts."""
+    built: dict[str, float]
+    """Milliseconds until the first scan."""
+    chunk_us: float
 
 
 def make_words(count: int = 4000, seed: int = 11) -> list[str]:
@@ -112,10 +130,11 @@ def note(place: int, start: int, end: int, flags: int, found: list[int]) -> None
     found.append(place)
 
 
-def ours(patterns: Sequence[tuple[str, bool]], engine: str, folder: Path) -> tuple[Scanner, Scanner, Scanner]:
-    """The detector without and with views, and its stream in chunks of CHUNK characters."""
+def ours(patterns: Sequence[tuple[str, bool]], engine: str, folder: Path) -> dict[str, Scanner]:
+    """The detector without and with views, the gate round it, and its stream in chunks of CHUNK characters."""
     from guard.detectors.patterns import Patterns
     from guard.exchange import Exchange
+    from guard.gate import Gate
     from rules.schema import Constitution, Part
 
     rule = {
@@ -128,12 +147,16 @@ def ours(patterns: Sequence[tuple[str, bool]], engine: str, folder: Path) -> tup
     constitution = Constitution.model_validate({"name": "bench", "title": "Bench", "rules": [rule]})
     detector = Patterns(constitution, engine=engine, cache=folder)
     search = detector._search
+    gate = Gate(constitution, [detector], remember=0)
 
     def plain(text: str) -> Any:
         return search.look(Part.PROMPT, text, places) if (places := search.engine.candidates(text)) else ()
 
     def viewed(text: str) -> Any:
         return detector.scan((Exchange.of(text),))[0].findings
+
+    def judged(text: str) -> Any:
+        return gate.judge(Exchange.of(text)).findings
 
     def streamed(text: str) -> Any:
         stream = detector.stream(Part.PROMPT)
@@ -142,32 +165,21 @@ def ours(patterns: Sequence[tuple[str, bool]], engine: str, folder: Path) -> tup
             found += stream.feed(text[at : at + CHUNK])
         return found + stream.close()
 
-    return plain, viewed, streamed
+    return {PLAIN: plain, OURS: viewed, JUDGED: judged, STREAMED: streamed}
 
 
-def rate(scan: Scanner, texts: Sequence[str], seconds: float) -> tuple[float, int]:
-    """Texts a second, and how many texts held something."""
-    hits = done = 0
-    began = time.process_time()
-    for text in texts:
-        hits += bool(scan(text))
-        done += 1
-        if time.process_time() - began > seconds:
-            break
-    return done / (time.process_time() - began), hits
-
-
-def load_ms(make: Callable[[], Any]) -> float:
+def built_ms(make: Callable[[], Any]) -> float:
+    """Milliseconds of the processor that it takes."""
     began = time.process_time()
     make()
     return (time.process_time() - began) * 1000
 
 
-def peers(pythons: Sequence[str], sets: dict[str, Any], seconds: float) -> list[tuple[str, float, int]]:
-    """The peers' scanners on the same sets, each Python in a process of its own."""
-    rows: list[tuple[str, float, int]] = []
+def peers(pythons: Sequence[str], sets: dict[str, Any]) -> list[tuple[str, float, int, int, float]]:
+    """The peers' scanners on the same sets, each Python in a process of its own: name, pace, hits, texts, build ms."""
+    rows: list[tuple[str, float, int, int, float]] = []
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as opened:
-        json.dump({**sets, "seconds": seconds}, opened)
+        json.dump(sets, opened)
         opened.flush()
         for python in pythons:
             ran = subprocess.run([python, str(PEERS), opened.name], capture_output=True, text=True, timeout=900)
@@ -177,47 +189,62 @@ def peers(pythons: Sequence[str], sets: dict[str, Any], seconds: float) -> list[
     return rows
 
 
+def compare(patterns: Sequence[tuple[str, bool]], texts: Sequence[str], seconds: float, pythons: Sequence[str]) -> Cell:
+    """All scanners over one set of patterns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scanners: dict[str, Scanner] = {}
+        built = {BARE: built_ms(lambda: scanners.update({BARE: bare(patterns)}))}
+        built["ours, compiled"] = built_ms(lambda: ours(patterns, "hyperscan", folder))
+        built["ours, cached"] = built_ms(lambda: scanners.update(ours(patterns, "hyperscan", folder)))
+        streamed = scanners.pop(STREAMED)
+        scanners["ours, re2 engine, views"] = ours(patterns, "re2", folder)[OURS]
+        rounds: dict[str, list[tuple[float, int, int]]] = {scanner: [] for scanner in scanners}
+        for _ in range(3):
+            for scanner, scan in scanners.items():
+                scan(texts[0])
+                rounds[scanner].append(rate(scan, texts, seconds))
+        rows = [
+            (scanner, statistics.median(pace for pace, _, _ in seen), *seen[0][1:]) for scanner, seen in rounds.items()
+        ]
+        streamed(texts[0])
+        each = 1e6 / rate(streamed, texts[:20], seconds)[0] / (SIZE / CHUNK)
+    for scanner, pace, hits, done, ms in peers(pythons, {"patterns": patterns, "texts": texts, "seconds": seconds}):
+        rows.append((scanner, pace, hits, done))
+        built[scanner] = ms
+    return Cell(rows, built, each)
+
+
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--peers", nargs="*", default=[], metavar="PYTHON")
     reader.add_argument("--counts", nargs="*", type=int, default=[10, 100, 1000, 5000])
     reader.add_argument("--seconds", type=float, default=1.0, help="of each round of each scanner")
     asked = reader.parse_args()
-    print(machine())
+    print(machine(), flush=True)
     words = make_words()
-    rows = []
+    paces, starts = [], []
     for count in asked.counts:
         phrases = make_phrases(words, count)
         texts = make_texts(words, phrases)
-        mixed = make_mixed(words, phrases)
-        for kind, patterns in (("literals", [(phrase, False) for phrase in phrases]), ("mixed", mixed)):
-            with tempfile.TemporaryDirectory() as name:
-                folder = Path(name)
-                scanners: dict[str, Scanner] = {"bare hyperscan": bare(patterns)}
-                cold = load_ms(lambda: ours(patterns, "hyperscan", folder))  # noqa: B023
-                warm = load_ms(lambda: ours(patterns, "hyperscan", folder))  # noqa: B023
-                plain, viewed, streamed = ours(patterns, "hyperscan", folder)
-                scanners |= {"ours, no views": plain, f"ours, views (load {cold:.0f} ms, cached {warm:.0f})": viewed}
-                scanners |= {"ours, re2, views": ours(patterns, "re2", folder)[1]}
-                seen: dict[str, list[tuple[float, int]]] = {scanner: [] for scanner in scanners}
-                for _ in range(3):
-                    for scanner, scan in scanners.items():
-                        scan(texts[0])
-                        seen[scanner].append(rate(scan, texts, asked.seconds))
-                base = statistics.median(pace for pace, _ in seen["bare hyperscan"])
-                for scanner, rounds in seen.items():
-                    pace = statistics.median(pace for pace, _ in rounds)
-                    rows.append(
-                        [kind, count, scanner, f"{pace:,.0f}", f"{1e6 / pace:.1f}", f"{base / pace:.1f}", rounds[0][1]]
-                    )
-                streamed(texts[0])
-                pace = rate(streamed, texts[:20], asked.seconds)[0]
-                each = 1e6 / pace / (SIZE / CHUNK)
-                rows.append([kind, count, f"ours, stream, us a chunk of {CHUNK}", "", f"{each:.1f}", "", ""])
-                sets = {"kind": kind, "patterns": patterns, "texts": texts}
-                for scanner, pace, hits in peers(asked.peers, sets, asked.seconds):
-                    rows.append([kind, count, scanner, f"{pace:,.0f}", f"{1e6 / pace:.1f}", f"{base / pace:.1f}", hits])
-    print(table(["patterns", "count", "scanner", "texts/s", "us a text", "times bare's cost", "texts hit"], rows))
+        for kind, patterns in (
+            ("literals", [(phrase, False) for phrase in phrases]),
+            ("mixed", make_mixed(words, phrases)),
+        ):
+            cell = compare(patterns, texts, asked.seconds, asked.peers)
+            pace_of = {scanner: pace for scanner, pace, *_ in cell.rows}
+            for scanner, pace, hits, done in cell.rows:
+                ratios = (pace_of[BARE] / pace, pace_of[OURS] / pace)
+                figures = (f"{pace:,.0f}", f"{1e6 / pace:.1f}", *(f"{ratio:,.1f}" for ratio in ratios))
+                paces.append([kind, count, scanner, *figures, f"{hits} of {done}"])
+            paces.append([kind, count, STREAMED, "", f"{cell.chunk_us:.1f}", "", "", ""])
+            starts += [[kind, count, name, f"{ms:,.0f}"] for name, ms in cell.built.items()]
+            print(f"{count} {kind} done", file=sys.stderr, flush=True)
+    head = ["patterns", "count", "scanner", "texts/s", "us a text", "times bare's cost", "times ours", "texts hit"]
+    print(f"\n{TEXTS} texts of {SIZE} characters, seconds of the processor, median of 3 rounds\n")
+    print(table(head, paces))
+    print("\nUntil the first scan, milliseconds of the processor (a peer's include its imports):\n")
+    print(table(["patterns", "count", "scanner", "ms"], starts))
 
 
 if __name__ == "__main__":

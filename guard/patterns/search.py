@@ -76,7 +76,8 @@ class Search:
             return []
         places = self.engine.candidates(text)
         found = self.look(part, text, places) if places or not text.isascii() else []
-        return found + self.find_in_views(part, text, found, seen)
+        seen = seen or views(text)
+        return found if len(seen.all) == 1 else found + self.find_in_views(part, text, found, seen)
 
     def find_in_views(self, part: Part, text: str, before: Sequence[Hit] = (), seen: Views | None = None) -> list[Hit]:
         """The hits in the views beside the raw one, each at its place in the text, but for those that `before` tells.
