@@ -9,6 +9,7 @@ from guard.detectors.base import parts
 from guard.encoder import Encoder
 from guard.exchange import Exchange
 from guard.views import View, views
+from guard.views.words import count_english
 from rules.schema import Part
 
 CONTEXT = 180
@@ -71,10 +72,14 @@ def asked_before(exchange: Exchange) -> str:
 
 
 def worth_reading(text: str) -> list[View]:
-    """The text itself, and the views that read otherwise."""
-    found: list[View] = []
-    seen: set[str] = set()
-    for view in views(text).all:
+    """The text itself, and the views that read otherwise: what was decoded first, letters put together last.
+
+    Of a long code there are several collapsed views, which say nothing; none may push out what the code says.
+    """
+    raw, *others = views(text).all
+    found = [raw]
+    seen = {raw.text.casefold()}
+    for view in sorted(others, key=_least_telling):
         key = view.text.casefold()
         if key not in seen:
             seen.add(key)
@@ -82,3 +87,13 @@ def worth_reading(text: str) -> list[View]:
         if len(found) > OTHER_VIEWS:
             break
     return found
+
+
+def _least_telling(view: View) -> tuple[bool, bool, int]:
+    steps = view.name.split(">")
+    # Any short text without English words is turned round on the chance that some then stand in it.
+    guess = not _TURNED.isdisjoint(steps) and view.text.isascii() and count_english(view.text) == 0
+    return guess, steps[-1].startswith("collapsed"), -len(steps)
+
+
+_TURNED = frozenset({"rot13", "reversed"})

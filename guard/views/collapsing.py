@@ -28,7 +28,7 @@ _INNER = re.compile(r"(?<=[A-Za-z])[0-9@$!|]{1,3}(?=[A-Za-z])")
 _FIRST = re.compile(r"(?<![\w@$!])(?:[0-9](?=[A-Za-z]{3})|[@$](?=[A-Za-z]{2}))")
 _LAST = re.compile(r"(?<=[A-Za-z]{2})[013-8](?!\w)")
 _TOKEN = re.compile(
-    r"(?<![\w@$])(?:(?=[\w@$])(?=[0-9@$!|]{0,8}+[A-Za-z])[\w@$]++(?:[!|]++[\w@$]++)*+|[013-9]{1,2}(?!\w))"
+    r"(?<![\w@$])(?:(?=[\w@$])(?=[0-9@$!|]{0,8}+[A-Za-z])[\w@$]++(?:[!|]++[\w@$]++)*+|[013-9]{1,3}(?!\w))"
 )
 """What is a word where all is leet: one with a letter in it, or a short number."""
 _MIXED = re.compile(r"(?<![\w@$!])[A-Za-z]{0,24}+[013457@$!]{1,3}+[A-Za-z]")
