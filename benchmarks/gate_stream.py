@@ -112,7 +112,7 @@ def main() -> None:
             rows.append([f"{asked.patterns} {kind}", f"{tokens:,}", f"{cost:.1f}", most, ""])
     if asked.meaning:
         from guard.detectors.meaning import MeaningDetector
-        from guard.encoder import SentenceEncoder
+        from guard.encoders.torch import SentenceEncoder
 
         encoder = Counting(SentenceEncoder())
         gate = Gate(constitution, [Patterns(constitution), MeaningDetector(constitution, encoder)])

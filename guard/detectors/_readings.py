@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guard.detectors.base import parts
-from guard.encoder import Encoder
+from guard.encoders import Encoder
 from guard.exchange import Exchange
 from guard.views import View, views
 from guard.views.words import count_english

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from guard.detectors import _neutral
 from guard.detectors._prototypes import Labelled
-from guard.encoder import Encoder
+from guard.encoders import Encoder
 from guard.trained.heads import ANSWERED, ASKED
 from rules.schema import Constitution, Part, Rule
 

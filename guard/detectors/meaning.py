@@ -19,7 +19,7 @@ from guard.detectors._readings import Reading, readings
 from guard.detectors._taught import ENOUGH, SIDE, breaking, labelled
 from guard.detectors._topics import Topics
 from guard.detectors.base import Cover, Scan, excerpt
-from guard.encoder import Encoder
+from guard.encoders import Encoder
 from guard.exchange import Exchange
 from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
 from guard.trained.scoring import scores as head_scores

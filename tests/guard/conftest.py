@@ -47,7 +47,7 @@ def constitute() -> MakeConstitution:
 @pytest.fixture(scope="session")
 def encoder() -> Any:
     """The real default encoder, loaded once."""
-    from guard.encoder import SentenceEncoder
+    from guard.encoders.torch import SentenceEncoder
 
     with warnings.catch_warnings():
         # torch's own C extensions announce themselves with types that lack `__module__`.

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from guard.detectors.meaning import MeaningDetector
-from guard.encoder import EncoderError, SentenceEncoder
+from guard.encoders import EncoderError
+from guard.encoders.torch import SentenceEncoder
 from guard.exchange import Exchange
 from guard.gate import Gate
 from rules.schema import Part
