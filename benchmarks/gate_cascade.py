@@ -131,7 +131,7 @@ def stage_rows(told: Told) -> list[list[object]]:
     return rows
 
 
-def start_rows(heads: str) -> list[list[object]]:
+def start_rows(heads: str, passes: int) -> list[list[object]]:
     """Seconds and MB of a fresh process up to its first verdict, without and with models."""
     rows: list[list[object]] = []
     for name, encoder in (("patterns alone", "none"), ("all stages", "default")):
@@ -145,7 +145,7 @@ def start_rows(heads: str) -> list[list[object]]:
                     env=environment(),
                 ).stdout.splitlines()[-1]
             )
-            for _ in range(4)
+            for _ in range(1 + passes)
         ][1:]  # the first one fills the caches
         read_s, read_mb, built_s, built_mb, judged_s, judged_mb, cpu_s = map(statistics.median, zip(*ran, strict=True))
         rows.append([name, *(f"{second:.2f}" for second in (read_s, built_s, judged_s, cpu_s))])
@@ -153,7 +153,7 @@ def start_rows(heads: str) -> list[list[object]]:
     return rows
 
 
-def thread_rows(heads: str, rounds: int = 300) -> list[list[object]]:
+def thread_rows(heads: str, rounds: int) -> list[list[object]]:
     """One short text through the encoder's ONNX file with one thread and with two, by turns."""
     import onnxruntime
     import tokenizers
@@ -225,14 +225,14 @@ def main() -> None:
     shares = [f"seen by {stage}" for stage in STAGES]
     print(f"{len(constitution.rules)} rules; {stages}; milliseconds a verdict, {asked.passes} passes\n")
     head = ["prompts", "rows", "mean", "p50", "p99", "mean of processor", f"mean, {BATCH} at once", *shares, "flagged"]
-    print(table(head, rows))
+    print(table(head, rows), flush=True)
     print("\nWhere the time of a verdict goes, microseconds:\n")
     print(table(["stage", "share of verdicts", "p50", "p99", "mean over all verdicts"], stage_rows(everything)))
     print("\nA fresh process with warm caches, seconds since its start:\n")
     head = ["gate", "rules read", "gate built", "first verdict", "processor", "MB, rules", "MB, gate", "MB, verdict"]
-    print(table(head, start_rows(asked.heads)))
+    print(table(head, start_rows(asked.heads, asked.passes)))
     print("\nOne text through the encoder's ONNX file, milliseconds:\n")
-    print(table(["tokens", "threads", "p50", "p99", "mean of processor"], thread_rows(asked.heads)))
+    print(table(["tokens", "threads", "p50", "p99", "mean of processor"], thread_rows(asked.heads, 100 * asked.passes)))
 
 
 def add(everything: Told, told: Told) -> None:

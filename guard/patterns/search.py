@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from guard.patterns.base import Engine, Entry, Unavailable, spans
 from guard.patterns.folding import origins, unfold, unfolds
 from guard.patterns.re2 import Re2Engine
-from guard.patterns.tail import compile_beginnings
+from guard.patterns.tail import Beginnings, compile_beginnings
 from guard.views import Views, views
 from rules.schema import Part
 
@@ -53,14 +53,14 @@ class Search:
         self.entries = tuple(entries)
         self.engine = open_engine(self.entries, engine, folder)
         self._lock = Lock()
-        self._beginnings: dict[Part, tuple[Any, int]] = {}
+        self._beginnings: dict[Part, tuple[list[Beginnings], int]] = {}
 
-    def beginnings(self, part: Part) -> tuple[Any, int]:
-        """What hits in a part begin with, as one expression, and the length of the longest hit that it leaves out."""
+    def beginnings(self, part: Part) -> tuple[list[Beginnings], int]:
+        """What hits in a part begin with, and the length of the longest hit that this leaves out."""
         with self._lock:
             if part not in self._beginnings:
                 widest = sorted((entry for entry in self.entries if part in entry.parts), key=width, reverse=True)
-                made, left = compile_beginnings(widest[:FOLLOWED])
+                made, left = compile_beginnings([(entry, width(entry)) for entry in widest[:FOLLOWED]])
                 self._beginnings[part] = made, max(map(width, [*left, *widest[FOLLOWED:]]), default=0)
             return self._beginnings[part]
 

@@ -16,6 +16,7 @@ from guard.patterns.bytewise import STRAY
 from guard.patterns.folding import unfolds
 from guard.patterns.hidden import VIEW, HiddenStream, count_open, escaped
 from guard.patterns.search import REACH, Hit, Search, unseen, width
+from guard.patterns.tail import Beginnings
 from rules.schema import Part
 
 VIEWED = 512
@@ -71,10 +72,7 @@ class PatternStream:
         beginnings, limit = self._search.beginnings(self._part)
         if self.length < self._odd_until:  # letters that unfold stand in it: only lengths are sure
             limit = max((width(entry) for entry in self._search.entries if self._part in entry.parts), default=0)
-        data = self._text.encode("utf-8", "replace")
-        before = len(self._text[0].encode("utf-8", "replace")) if self._start else 0
-        found = beginnings.search(data, before)
-        open_ = len(data[found.start() :].decode()) if found else 0
+        open_ = max((self._open(made) for made in beginnings), default=0)
         return min(max(open_, limit, hidden), len(self._text))
 
     def feed(self, chunk: str) -> list[StreamHit]:
@@ -158,6 +156,16 @@ class PatternStream:
             Hit(place, start + since, end + since, view) for place, start, end, view in found if start or not cut_off
         ]
         return unseen(moved, raw)
+
+    def _open(self, made: Beginnings) -> int:
+        """Characters at the end with which a hit may begin."""
+        first = 1 if self._start else 0  # the first one kept is a neighbour alone
+        if made.reach is not None:
+            first = max(first, len(self._text) - made.reach)
+        text = self._text[max(0, first - 1) :]
+        data = text.encode("utf-8", "replace")
+        found = made.expression.search(data, len(text[0].encode("utf-8", "replace")) if first else 0)
+        return len(data[found.start() :].decode()) if found else 0
 
     def _is_open(self, place: int, view: str) -> bool:
         """Whether what comes next can undo a hit of this entry at the very end."""

@@ -2,12 +2,16 @@
 
 From each pattern an expression is made that matches whatever one of its hits begins with. All of them, tied to the end
 of the text, are one expression, which RE2 reads backwards from the end and drops as soon as no pattern is left.
+
+A counted gap (`.{0,400}`) is read there as one without an end: ten such gaps cost 16 ms a chunk where they are counted,
+for RE2 then has a state for each number of characters in each of them, and a few microseconds where they are not. No
+more than the length of the longest hit is held for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from guard.patterns.base import SPACES, Entry, options
 from guard.patterns.syntax import Anything, Char, Class, Edge, Either, Node, Repeat, Sequence
@@ -15,30 +19,57 @@ from guard.patterns.syntax import Anything, Char, Class, Edge, Either, Node, Rep
 MAX_MEMORY = 64 << 20
 """Bytes that RE2 may use; patterns that need more are held by their length."""
 
+COUNTED = 8
+"""Times up to which a repetition is counted."""
 
-def compile_beginnings(entries: Iterable[Entry]) -> tuple[Any, list[Entry]]:
-    """The expression that matches, at the end of a text, what hits begin with.
+REACHES = (64, 256)
+"""Lengths by which patterns with a gap without an end share an expression, so that a wide one does not make the
+others be held as long as itself."""
+
+
+class Beginnings(NamedTuple):
+    """What the hits of some patterns begin with."""
+
+    expression: Any
+    """Compiled; matches at the end of a text alone."""
+    reach: int | None
+    """Characters before the end in which such a hit begins, and the one before them; None: anywhere."""
+
+
+def compile_beginnings(entries: Iterable[tuple[Entry, int]]) -> tuple[list[Beginnings], list[Entry]]:
+    """The expressions that match, at the end of a text, what hits begin with.
+
+    Args:
+        entries: patterns, and the length of the longest hit of each.
 
     Returns:
-        the compiled expression, and the entries that it leaves out.
+        compiled expressions, and the entries that they leave out.
     """
     import re2
 
     how = options()
     how.max_mem = MAX_MEMORY
-    said, left = [], []
-    for entry in entries:
+    groups: dict[int | None, list[tuple[str, Entry, int]]] = {}
+    left = []
+    for entry, width in entries:
         written = _of_entry(entry)
         try:
             re2.compile(written, how)
         except (re2.error, RecursionError):
             left.append(entry)
+            continue
+        loose = entry.words is None and entry.tree is not None and _has_gap(entry.tree)
+        group = next((reach for reach in REACHES if width <= reach), -1) if loose else None
+        groups.setdefault(group, []).append((written, entry, width))
+    made = []
+    for group, members in groups.items():
+        try:
+            expression = re2.compile(f"(?:{'|'.join(written for written, _, _ in members)})\\z", how)
+        except re2.error:
+            left += [entry for _, entry, _ in members]
         else:
-            said.append((written, entry))
-    try:
-        return re2.compile(f"(?:{'|'.join(written for written, _ in said)})\\z", how), left
-    except re2.error:
-        return re2.compile("\\z", how), [*left, *(entry for _, entry in said)]
+            made.append(Beginnings(expression, None if group is None else max(width for _, _, width in members)))
+    return made, left
 
 
 def _of_entry(entry: Entry) -> str:
@@ -58,7 +89,7 @@ def _beginning(node: Node) -> str:
         case Either(nodes):
             return "(?:" + "|".join(map(_beginning, nodes)) + ")"
         case Repeat(inner, _, most):
-            times = "*" if most is None else f"{{0,{max(0, most - 1)}}}"
+            times = "*" if most is None or most > COUNTED else f"{{0,{max(0, most - 1)}}}"
             return f"(?:{_whole(inner)}){times}{_beginning(inner)}"
         case Sequence(nodes):
             written = ""
@@ -86,6 +117,18 @@ def _whole(node: Node) -> str:
         case Either(nodes):
             return "(?:" + "|".join(map(_whole, nodes)) + ")"
         case Repeat(inner, least, most):
-            return f"(?:{_whole(inner)}){{{least},{'' if most is None else most}}}"
+            fewest, end = min(least, COUNTED), "" if most is None or most > COUNTED else str(most)
+            return f"(?:{_whole(inner)}){{{fewest},{end}}}"
         case Sequence(nodes):
             return "".join(map(_whole, nodes))
+
+
+def _has_gap(node: Node) -> bool:
+    """Whether a repetition in the tree is not counted here though it has an end."""
+    match node:
+        case Repeat(inner, _, most):
+            return (most is not None and most > COUNTED) or _has_gap(inner)
+        case Sequence(nodes) | Either(nodes):
+            return any(map(_has_gap, nodes))
+        case _:
+            return False

@@ -141,6 +141,29 @@ def test_the_tail_covers_every_hit_that_is_still_to_come(search):
     assert settled > 30
 
 
+def test_a_wide_gap_holds_text_from_its_beginning_on_and_no_longer_than_its_longest_hit(search):
+    stream = PatternStream(search(r"/\bmake\b.{0,300}\bmines\b"), Part.RESPONSE)
+    stream.feed("nothing of this kind " * 20)
+    assert stream.tail == 0
+    stream.feed("so make it ")
+    assert stream.tail == len("make it ")
+    stream.feed("of wood, " * 20)
+    assert stream.tail == len("make it ") + 20 * len("of wood, ")
+    stream.feed("of stone, " * 20)
+    assert stream.tail == 0
+
+
+@pytest.mark.parametrize("gap", [7, 8, 9, 60, 250, 400])
+def test_the_tail_covers_the_widest_hit_of_a_gap(search, gap):
+    scan = search(*(rf"/\b{word}\b.{{0,{gap}}}\bmines\b" for word in ("make", "made", "laid")))
+    head = "they say that they made"
+    stream = PatternStream(scan, Part.RESPONSE)
+    for char in head + " " + "x" * (gap - 2) + " ":
+        stream.feed(char)
+    assert stream.length - stream.tail <= head.index("made")
+    assert [hit.span[0] for hit in stream.feed("mines.")] == [head.index("made")]
+
+
 def test_the_tail_counts_a_run_of_spaces_in_a_literal_once(search):
     stream = PatternStream(search("pipe bomb"), Part.RESPONSE)
     stream.feed("so: pipe" + " " * 100)
