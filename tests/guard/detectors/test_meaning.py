@@ -123,9 +123,9 @@ def test_windows_cover_the_text_overlap_and_fit_the_limit(encoder):
     assert windows[-1][1] == len(text)
     for (start, end), (following, _) in itertools.pairwise(windows):
         assert start < following < end
-    tokenizer = encoder._model.tokenizer
+    tokenizer = encoder.model.tokenizer
     longest = max(len(tokenizer(text[start:end].replace("\ud800", "?"))["input_ids"]) for start, end in windows)
-    assert longest <= encoder._model.max_seq_length
+    assert longest <= encoder.model.max_seq_length
     assert encoder.windows("  ") == []
     assert encoder.windows("short") == [(0, 5)]
 
