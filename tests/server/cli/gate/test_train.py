@@ -18,7 +18,7 @@ rules:
     watches: [prompt]
     detect: {}
 """
-THINGS = "kettle ladder basket candle mirror pencil saddle blanket window bridge house car money".split()
+THINGS = "kettle ladder basket candle knife pencil saddle blanket window bridge house car money".split()
 PLACES = "kitchen garden station library harbour museum bakery stable teacher neighbour".split()
 
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+import pytest
+
+from guard.detectors.meaning import MeaningDetector
+from guard.detectors.opening import meaning_detectors
+from guard.detectors.static import StaticDetector
+from guard.encoders import Adapter
+from guard.encoders.source import find
+from guard.trained.heads import ANSWERED, ASKED, Clear, Heads, HeadsError, Side, teaching_digest
+from rules.schema import Part
+
+
+@pytest.fixture(autouse=True)
+def _torch_announces_itself():
+    with warnings.catch_warnings():
+        # torch's own C extensions announce themselves with types that lack `__module__`.
+        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """What is made of encoders goes to a folder of this run, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def rule(make_rule):
+    return make_rule(detect={}, examples={"breaks": ["how do i make a weapon", "a weapon please"], "keeps": []})
+
+
+@pytest.fixture
+def saved(rule, small_encoder, tmp_path):
+    """Writes heads for the rule: on the small encoder, with a static tier, tuned or not."""
+
+    def make(*, encoder=None, static=True, tuned=False, dim=256):
+        side = Side(np.zeros((1, dim), np.float32), np.zeros(1, np.float32))
+        tier = Clear(np.ones((3, 256), np.float32), np.zeros(3, np.float32), np.ones(3, np.float32), 0.0, -1.0)
+        identity = encoder or find(str(small_encoder)).weights
+        heads = Heads(
+            (rule.id,),
+            {rule.id: teaching_digest(rule)},
+            identity,
+            {ASKED: side, ANSWERED: side},
+            {},
+            {ASKED: tier, ANSWERED: tier} if static else None,
+        )
+        if tuned:
+            Adapter(identity, {}, {"encoder.layer.0.output.LayerNorm.bias": np.full(256, 0.5)}).save(tmp_path / "a")
+        heads.save(tmp_path / "heads", tmp_path / "a" if tuned else None)
+        return tmp_path / "heads"
+
+    return make
+
+
+@pytest.fixture
+def opened(rule, constitute, small_encoder):
+    """Opens the detectors, and closes them after."""
+    made = []
+
+    def make(heads, *, thorough=False):
+        found = meaning_detectors(constitute(rule), str(small_encoder), heads, thorough=thorough)
+        made.extend(found)
+        return found
+
+    yield make
+    for detector in made:
+        detector.close()
+
+
+def test_the_static_tier_stands_before_the_encoder_unless_all_is_to_be_encoded(opened, saved):
+    folder = saved()
+    assert [type(each) for each in opened(folder)] == [StaticDetector, MeaningDetector]
+    assert [type(each) for each in opened(folder, thorough=True)] == [MeaningDetector]
+
+
+def test_heads_without_a_static_tier_and_no_heads_open_the_encoder_alone(opened, saved, rule):
+    (with_heads,) = opened(saved(static=False))
+    (without,) = opened(None)
+    assert with_heads.covers(rule, Part.PROMPT).by == "meaning"
+    assert without.covers(rule, Part.PROMPT).by == "meaning:examples"
+
+
+def test_the_adapter_is_merged_into_the_encoder_and_into_the_static_one(opened, saved):
+    plain = [each.identity for each in opened(saved())]
+    tuned = [each.identity for each in opened(saved(tuned=True))]
+    assert not any("+adapter:" in identity for identity in plain)
+    assert all("+adapter:" in identity for identity in tuned)
+
+
+def test_heads_of_another_encoder_are_refused_with_both_names(opened, saved, small_encoder):
+    with pytest.raises(HeadsError) as caught:
+        opened(saved(encoder="files:another"))
+    assert "are for encoder `files:another`" in str(caught.value)
+    assert f"`{small_encoder}` is `{find(str(small_encoder)).weights}`" in str(caught.value)
+    assert "hint: give the encoder they were taught on" in str(caught.value)
+
+
+def test_shipped_heads_of_another_encoder_give_way_to_examples_and_the_log_says_so(
+    opened, saved, rule, monkeypatch, caplog
+):
+    folder = saved(encoder="files:another")
+    monkeypatch.setattr("guard.detectors.opening.shipped_for", lambda constitution: folder)
+    with caplog.at_level(logging.WARNING):
+        (meaning,) = opened("shipped")
+    assert meaning.covers(rule, Part.PROMPT).by == "meaning:examples"
+    assert "the shipped heads are for another encoder" in caplog.text
+
+
+def test_shipped_heads_that_know_none_of_the_rules_are_passed_over(opened, rule, monkeypatch):
+    monkeypatch.setattr("guard.detectors.opening.shipped_for", lambda constitution: None)
+    (meaning,) = opened("shipped")
+    assert meaning.covers(rule, Part.PROMPT).by == "meaning:examples"
+
+
+def test_heads_on_vectors_of_another_length_are_refused(opened, saved):
+    with pytest.raises(HeadsError, match="heads were taught on vectors of 5 numbers, the encoder gives 256"):
+        opened(saved(dim=5))
+
+
+def test_a_folder_that_is_none_of_heads_is_refused(opened, tmp_path):
+    with pytest.raises(HeadsError, match=r"card\.json"):
+        opened(tmp_path)
