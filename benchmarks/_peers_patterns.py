@@ -49,6 +49,16 @@ PEERS = {
 }
 
 
+def quiet():
+    """No log lines: LLM Guard would print one a text, which takes longer than a scan for a few patterns."""
+    logging.disable(logging.CRITICAL)
+    try:
+        import structlog
+    except ImportError:
+        return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def written(pattern):
     text, is_regex = pattern
     return text if is_regex else re.escape(text)
@@ -76,7 +86,7 @@ def rate(scan, texts, seconds):
 
 
 def main():
-    logging.disable(logging.CRITICAL)
+    quiet()
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for name, make in PEERS.items():
         try:
