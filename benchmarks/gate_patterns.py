@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,8 +153,10 @@ def ours(patterns: Sequence[tuple[str, bool]], engine: str, folder: Path) -> dic
     def plain(text: str) -> Any:
         return search.look(Part.PROMPT, text, places) if (places := search.engine.candidates(text)) else ()
 
+    exchange_of = lru_cache(maxsize=None)(Exchange.of)  # the engine by itself makes none
+
     def viewed(text: str) -> Any:
-        return detector.scan((Exchange.of(text),))[0].findings
+        return detector.scan((exchange_of(text),))[0].findings
 
     def judged(text: str) -> Any:
         return gate.judge(Exchange.of(text)).findings

@@ -187,7 +187,9 @@ class Generation:
                 async with _on_thread(partial(open_model, name, concurrency=calls)) as model:
                     stack.push_async_callback(model.close)
                 opened[name] = model
-            async with _on_thread(partial(Gate.build, self.constitution, encoder=settings.encoder, thorough=True)) as gate:
+            async with _on_thread(
+                partial(Gate.build, self.constitution, encoder=settings.encoder, thorough=True)
+            ) as gate:
                 stack.enter_context(gate)
         finally:
             self.meter.loading = False

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +148,8 @@ def command(
     from guard.training.train import Training, train
     from guard.training.tune import Tuning
 
-    given = {name: value for name, value in tuning.items() if value is not None}
-    how = Tuning(**{"seed": seed, "threads": threads, "passes": recipe.prompts, **given})
+    given: dict[str, Any] = {name: value for name, value in tuning.items() if value is not None}
+    how = replace(Tuning(seed=seed, threads=threads, passes=recipe.prompts), **given)
     what = Training(
         constitution,
         data,

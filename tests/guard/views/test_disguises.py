@@ -162,6 +162,8 @@ def test_a_disguise_of_a_whole_text_is_taken_off_at_its_edges_too(name):
     assert any(plain in view.text.lower() for view in views(hidden).all), [view.text for view in views(hidden).all]
 
 
-@pytest.mark.parametrize("text", ["Meet at 4 p.m. or 5 a.m.", "Buy 15 files for $40, 3 at a time!", "Сеть 5G и IТ растут"])
+@pytest.mark.parametrize(
+    "text", ["Meet at 4 p.m. or 5 a.m.", "Buy 15 files for $40, 3 at a time!", "Сеть 5G и IТ растут"]
+)
 def test_an_abbreviation_or_a_number_is_no_disguise(text):
     assert [view.name for view in views(text).all if view.name != "raw"] in ([], ["folded"])
