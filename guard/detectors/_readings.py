@@ -9,7 +9,7 @@ from guard.detectors.base import parts
 from guard.encoders import Encoder
 from guard.exchange import Exchange
 from guard.views import View, views
-from guard.views.words import count_english
+from guard.views.words import count_english, is_english
 from rules.schema import Part
 
 CONTEXT = 180
@@ -79,9 +79,11 @@ def worth_reading(text: str) -> list[View]:
     raw, *others = views(text).all
     found = [raw]
     seen = {raw.text.casefold()}
+    plain = is_english(raw.text)
     for view in sorted(others, key=_least_telling):
         key = view.text.casefold()
-        if key not in seen:
+        # English turned round is no English, and an encoder makes of such noise what it will.
+        if key not in seen and not (plain and _is_guess(view)):
             seen.add(key)
             found.append(view)
         if len(found) > OTHER_VIEWS:
@@ -91,9 +93,12 @@ def worth_reading(text: str) -> list[View]:
 
 def _least_telling(view: View) -> tuple[bool, bool, int]:
     steps = view.name.split(">")
-    # Any short text without English words is turned round on the chance that some then stand in it.
-    guess = not _TURNED.isdisjoint(steps) and view.text.isascii() and count_english(view.text) == 0
-    return guess, steps[-1].startswith("collapsed"), -len(steps)
+    return _is_guess(view), steps[-1].startswith("collapsed"), -len(steps)
+
+
+def _is_guess(view: View) -> bool:
+    """Whether the text was turned round on the chance that English words then stand in it, and none does."""
+    return not _TURNED.isdisjoint(view.name.split(">")) and view.text.isascii() and count_english(view.text) == 0
 
 
 _TURNED = frozenset({"rot13", "reversed"})
