@@ -108,7 +108,7 @@ def _embed(texts: Texts, encoder: Encoder, folder: Path) -> Floats:
 
 
 def _digest(texts: Sequence[str], encoder: Encoder) -> str:
-    digest = hashlib.blake2b(encoder.identity.encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{encoder.identity}:{encoder.backend}".encode(), digest_size=16)
     for text in texts:
         digest.update(b"\0" + text.encode("utf-8", "replace"))
     return digest.hexdigest()
