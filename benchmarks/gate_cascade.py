@@ -28,6 +28,7 @@ from benchmarks._bench import HERE, environment, machine, table
 BANK = sorted((HERE.parent / "guard/training/bank/benign").glob("*.jsonl"))
 STAGES = ("patterns", "static", "meaning")
 BATCH = 32
+BLOCK = 20
 SHORT = "How do I bake bread without yeast, and how long does it keep?"
 
 START = """
@@ -154,7 +155,7 @@ def start_rows(heads: str, passes: int) -> list[list[object]]:
 
 
 def thread_rows(heads: str, rounds: int) -> list[list[object]]:
-    """One short text through the encoder's ONNX file with one thread and with two, by turns."""
+    """One short text through the encoder's ONNX file with one thread and with two, by turns of `BLOCK`."""
     import onnxruntime
     import tokenizers
 
@@ -184,11 +185,13 @@ def thread_rows(heads: str, rounds: int) -> list[list[object]]:
     for words in (1, 8):
         ids = np.array([tokenizer.encode(" ".join([SHORT] * words)).ids], np.int64)
         took: dict[tuple[int, str], list[tuple[float, float]]] = {key: [] for key in sessions}
-        for _ in range(rounds):
+        for _ in range(rounds // BLOCK):
             for key, session in sessions.items():
-                began, cpu = time.perf_counter(), time.process_time()
-                session.run(None, {"ids": ids})
-                took[key].append((time.perf_counter() - began, time.process_time() - cpu))
+                time.sleep(0.05)  # the threads of the session before spin on for a while
+                for _ in range(BLOCK):
+                    began, cpu = time.perf_counter(), time.process_time()
+                    session.run(None, {"ids": ids})
+                    took[key].append((time.perf_counter() - began, time.process_time() - cpu))
         for (threads, note), seconds in took.items():
             wall, cpu = zip(*seconds, strict=True)
             figures = (statistics.median(wall), percentile(wall, 0.99), statistics.mean(cpu))
