@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from guard.exchange import Message
+from guard.templating import environment
 from rules.errors import WardlawError
 from rules.schema import Closed, Critique, Demonstration, NonEmpty, Rule
 
@@ -113,11 +114,7 @@ class Templates(Closed):
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        import jinja2.sandbox
-
-        return jinja2.sandbox.ImmutableSandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-        )
+        return environment()
 
     @cached_property
     def _compiled(self) -> dict[str, jinja2.Template]:

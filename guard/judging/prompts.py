@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from guard.exchange import Message, Role
 from guard.judging.fence import fenced, neutralise, new_mark
 from guard.judging.pieces import Piece
+from guard.templating import environment
 from rules.errors import WardlawError
 from rules.schema import Closed, Example, NonEmpty, Part, Rule
 
@@ -90,11 +91,7 @@ class JudgePrompts(Closed):
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        import jinja2.sandbox
-
-        return jinja2.sandbox.ImmutableSandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-        )
+        return environment()
 
     @cached_property
     def _compiled(self) -> dict[str, jinja2.Template]:

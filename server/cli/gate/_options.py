@@ -34,6 +34,43 @@ class Chosen:
     guard_model: str | None = None
 
 
+def rules_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option that names the rules."""
+    return click.option(
+        "-r",
+        "--rules",
+        multiple=True,
+        default=("base",),
+        show_default=True,
+        metavar="PACK|FILE",
+        help="The rules: a pack's name or a YAML file; may be given several times.",
+    )(command)
+
+
+def budget_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option for what the gate may flag."""
+    return click.option(
+        "--budget",
+        callback=percentage,
+        default="1%",
+        show_default=True,
+        metavar="PERCENT",
+        help="The largest share of harmless texts that the whole gate may flag.",
+    )(command)
+
+
+def unsure_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option for what may be asked about."""
+    return click.option(
+        "--unsure",
+        callback=percentage,
+        default="5%",
+        show_default=True,
+        metavar="PERCENT",
+        help="Share of harmless texts that a judge may be asked about: the band below the threshold.",
+    )(command)
+
+
 def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the gate."""
 
@@ -42,15 +79,7 @@ def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(chosen=Chosen(**{name: given.pop(name) for name in SECTION}), **given)
 
     options = (
-        click.option(
-            "-r",
-            "--rules",
-            multiple=True,
-            default=("base",),
-            show_default=True,
-            metavar="PACK|FILE",
-            help="The rules: a pack's name or a YAML file; may be given several times.",
-        ),
+        rules_option,
         click.option(
             "--encoder",
             default="default",

@@ -41,27 +41,13 @@ _SIDES = {"prompts": "asked", "answers": "answered"}
     metavar="FILE",
     help="Harmless traffic: JSON lines with `prompt` and perhaps `response`, also .gz; may be given several times.",
 )
-@click.option(
-    "--budget",
-    callback=_options.percentage,
-    default="1%",
-    show_default=True,
-    metavar="PERCENT",
-    help="The largest share of harmless texts that the whole gate may flag.",
-)
+@_options.budget_option
 @click.option(
     "--side",
     type=click.Choice(["prompts", "answers", "both"]),
     help="Which threshold to set.  [default: prompts, and answers where rows have a `response`]",
 )
-@click.option(
-    "--unsure",
-    callback=_options.percentage,
-    default="5%",
-    show_default=True,
-    metavar="PERCENT",
-    help="Share of harmless texts that a judge may be asked about: the band below the threshold.",
-)
+@_options.unsure_option
 @click.option("--traffic", help="What the traffic is, in words, for the card.  [default: the files' names]")
 @_options.gate_options
 @click.option(

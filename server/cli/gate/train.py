@@ -31,15 +31,7 @@ _NONE = "-"
 
 
 @click.command("train", cls=Sectioned, sections=_SECTIONS, short_help="teach the gate's heads")
-@click.option(
-    "-r",
-    "--rules",
-    multiple=True,
-    default=("base",),
-    show_default=True,
-    metavar="PACK|FILE",
-    help="The rules: a pack's name or a YAML file; may be given several times.",
-)
+@_options.rules_option
 @click.option(
     "--data",
     multiple=True,
@@ -81,22 +73,8 @@ _NONE = "-"
 @click.option("--rank", type=click.IntRange(min=1), help="Rank that the encoder's changes are kept by.  [default: 16]")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of all drawing.")
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use.  [default: all]")
-@click.option(
-    "--budget",
-    callback=_options.percentage,
-    default="1%",
-    show_default=True,
-    metavar="PERCENT",
-    help="The largest share of harmless texts that the whole gate may flag.",
-)
-@click.option(
-    "--unsure",
-    callback=_options.percentage,
-    default="5%",
-    show_default=True,
-    metavar="PERCENT",
-    help="Share of harmless texts that a judge may be asked about: the band below the threshold.",
-)
+@_options.budget_option
+@_options.unsure_option
 @click.option(
     "-o",
     "--out",
