@@ -1,9 +1,10 @@
-"""A small encoder with weights drawn by a seed, for tests that have to teach one: the real one takes minutes."""
+"""For tests that teach: a small encoder with weights drawn by a seed, since the real one takes minutes, and quiet."""
 
 from __future__ import annotations
 
 import string
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,22 @@ paint wash kettle ladder basket candle mirror pencil saddle blanket window bridg
 harbour museum bakery stable neighbour teacher house car money please weapon knife sorry sure here help no first then
 """.split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture
+def quiet_torch() -> Iterator[None]:
+    """Lets torch's own C extensions announce themselves with types that lack `__module__`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
+        yield
+
+
+@pytest.fixture(scope="module")
+def cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made of encoders goes to a folder of this run, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -190,15 +190,3 @@ def percentage(context: click.Context, option: click.Parameter, text: str) -> fl
         hint = f"did you mean `{text}%`?" if 1 <= share < 100 and "%" not in text else forms
         raise click.BadParameter(f"`{text}` is no share between 0% and 100%\n  hint: {hint}", context, option)
     return share
-
-
-def check_free(out: Path) -> None:
-    """See that a folder of heads can be written: it is not there, or empty.
-
-    Raises:
-        WardlawError: something is there.
-    """
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists():
-        raise WardlawError(f"`{out}` is there already", "name a folder that is not there yet")

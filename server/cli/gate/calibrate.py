@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,7 @@ import click
 
 from rules.errors import WardlawError
 from server.cli._sections import Sectioned
-from server.cli.gate import _options
+from server.cli.gate import _options, _out
 
 if TYPE_CHECKING:
     from guard.exchange import Exchange
@@ -76,7 +73,7 @@ def command(
     """
     if chosen.no_meaning or chosen.encoder == "none" or chosen.heads == "none":
         raise click.UsageError("only trained heads have thresholds\n  hint: leave --no-meaning, and `none`, away")
-    _options.check_free(out)
+    _out.check_free(out)
     lines = _read(benign)
     from guard.training.calibrate import check_budget
 
@@ -222,25 +219,8 @@ def _named(files: Sequence[Path], name: str) -> str:
 
 def _write(heads: Heads, out: Path) -> None:
     """Save the heads; the folder is there whole or not at all."""
-    with _beside(out) as partial:
+    with _out.beside(out) as partial:
         heads.save(partial)
         if out.is_dir():
             out.rmdir()  # empty, as was seen
         partial.rename(out)
-
-
-@contextlib.contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder next to `out`, gone again unless it was renamed."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            partial.chmod(0o755)  # mkdtemp keeps others out
-            yield partial
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise WardlawError(
-            f"cannot write `{out}`: {error.strerror or error}", "give another folder, or make room"
-        ) from error

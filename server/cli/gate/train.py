@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli._sections import Sectioned
-from server.cli.gate import _options
-from server.cli.gate.calibrate import _beside
+from server.cli.gate import _options, _out
 
 if TYPE_CHECKING:
     from guard.trained.heads import Heads
@@ -114,7 +113,7 @@ def command(
             raise click.UsageError(
                 f"`--{name}` is of tuning the encoder, and --heads-only leaves it as it is\n  hint: take one of them"
             )
-    _options.check_free(out)
+    _out.check_free(out)
     from guard.encoders.source import find
     from guard.training.recipe import Recipe
     from rules.load import load
@@ -140,7 +139,7 @@ def command(
         budget=budget,
         unsure=unsure,
     )
-    with _beside(out) as partial:
+    with _out.beside(out) as partial:
         with _telling(quiet=quiet) as told:
             for note in notes:
                 told(note)

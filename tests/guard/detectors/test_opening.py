@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 import numpy as np
 import pytest
@@ -14,21 +13,7 @@ from guard.encoders.source import find
 from guard.trained.heads import ANSWERED, ASKED, Clear, Heads, HeadsError, Side, teaching_digest
 from rules.schema import Part
 
-
-@pytest.fixture(autouse=True)
-def _torch_announces_itself():
-    with warnings.catch_warnings():
-        # torch's own C extensions announce themselves with types that lack `__module__`.
-        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """What is made of encoders goes to a folder of this run, once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_torch", "cache_of_the_run")
 
 
 @pytest.fixture

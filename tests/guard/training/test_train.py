@@ -20,20 +20,7 @@ THINGS = "kettle ladder basket candle knife pencil saddle blanket window bridge 
 PLACES = "kitchen garden station library harbour museum bakery stable teacher neighbour".split()
 
 
-@pytest.fixture(autouse=True)
-def _torch_announces_itself():
-    with warnings.catch_warnings():
-        # torch's own C extensions announce themselves with types that lack `__module__`.
-        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """What is made of encoders goes to a folder of this run, once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_torch", "cache_of_the_run")
 
 
 def rule(rule_id):

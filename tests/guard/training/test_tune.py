@@ -19,12 +19,7 @@ THINGS = "kettle ladder basket candle mirror pencil saddle blanket window bridge
 HOW = Tuning(passes=1, batch=16, twins=1.0, rate=1e-3, rank=256)
 
 
-@pytest.fixture(autouse=True)
-def _torch_announces_itself():
-    with warnings.catch_warnings():
-        # torch's own C extensions announce themselves with types that lack `__module__`.
-        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
-        yield
+pytestmark = pytest.mark.usefixtures("quiet_torch")
 
 
 def forty():
