@@ -145,10 +145,11 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
     rules = _rules(what)
     sides = dict(taught.sides)
     adapter = taught.adapter
-    held_out = {side: encode(encoder, rows) for side, rows in _by_side(pool.choose).items()}
+    chosen_by = _by_side(pool.choose)
+    held_out = {side: encode(encoder, rows) for side, rows in chosen_by.items()}
     figures: dict[str, object] = {}
     for side, raw in taught.sides.items():
-        rows = _by_side(pool.choose).get(side, [])
+        rows = chosen_by.get(side, [])
         if len({row.harmful for row in rows}) < 2:
             told(f"{side}: no held-out pairs, so that scores rank and are no probabilities")
             continue
@@ -162,7 +163,7 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
         heads.save(saved, _saved(adapter, Path(scratch)))
         heads = Heads.load(saved)
         heads = promised(what, heads, encoder, pool.calibrate, told)
-        heads = with_static(what, heads, encoder, adapter, pool, told)
+        heads = with_static(what, heads, encoder, adapter, pool, held_out, told)
         heads.save(out)
 
 
@@ -229,21 +230,38 @@ def promised(what: Training, heads: Heads, encoder: Encoder, benign: Sequence[Ro
 
 
 def with_static(
-    what: Training, heads: Heads, encoder: Encoder, adapter: Adapter | None, pool: Pool, told: Told
+    what: Training,
+    heads: Heads,
+    encoder: Encoder,
+    adapter: Adapter | None,
+    pool: Pool,
+    held_out: Mapping[str, Floats],
+    told: Told,
 ) -> Heads:
-    """The heads with a static tier before them, and what it misses in the card."""
+    """The heads with a static tier before them, and what it misses in the card.
+
+    Args:
+        what: settings.
+        heads: with their thresholds.
+        encoder: what the heads judge by.
+        adapter: of the encoder.
+        pool: the rows.
+        held_out: side -> vectors of the pool's rows to choose by, which calibration has made already.
+        told: called with a line a side.
+    """
     try:
         static = StaticEncoder(what.encoder, adapter=adapter)
     except EncoderError as error:  # not every encoder can be distilled, and heads do without
         told(f"no static tier: {error.what}")
         return heads
-    taught, held_out, benign = (_by_side(rows) for rows in (pool.teach, pool.choose, pool.calibrate))
+    taught, chosen_by, benign = (_by_side(rows) for rows in (pool.teach, pool.choose, pool.calibrate))
     tiers, figures = {}, {}
     for name, side in heads.sides.items():
-        if not (taught.get(name) and held_out.get(name) and benign.get(name)):
+        if not (taught.get(name) and chosen_by.get(name) and benign.get(name)):
             continue
-        triple = [(rows, encode(encoder, rows)) for rows in (taught[name], held_out[name], benign[name])]
-        made = clearing(side, static, triple[0], triple[1], triple[2], what.how.seed)
+        teach = taught[name], encode(encoder, taught[name])
+        harmless = benign[name], encode(encoder, benign[name])
+        made = clearing(side, static, teach, (chosen_by[name], held_out[name]), harmless, what.how.seed)
         tiers[name], figures[name] = made.clear, made.figures
         told(f"static tier, {name}: {made.figures}")
     return replace(heads, static=tiers or None, card={**heads.card, "static": figures})
