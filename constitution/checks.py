@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from constitution.language import same_language
 from constitution.row import Rejection
 from constitution.templates import Templates
+from guard.language import same_language
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s*|\n+")
 _HAN = re.compile(r"[\u3400-\u9fff]")

@@ -17,7 +17,6 @@ from constitution.claim import claim
 from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import open_format
-from constitution.language import load_statistics
 from constitution.loop import Loop, LoopSettings
 from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
@@ -29,6 +28,7 @@ from constitution.sources import PromptFile, Skipped
 from constitution.store import RowStore
 from constitution.templates import TemplateSet
 from guard.gate import Gate
+from guard.language import load_statistics
 from guard.models import open_model
 from guard.models.base import ChatModel
 from rules.digest import constitution_digest, rule_digest

@@ -17,12 +17,12 @@ from constitution.choice import Choice, Chooser
 from constitution.critique import critique_messages, critique_schema, located, read_critique
 from constitution.desk import Desk, Judges, broken, seed_of
 from constitution.draft import Draft, Rejected
-from constitution.language import language_of
 from constitution.prompt import Prompt
 from constitution.rationale import rationale_messages, read_rationale
 from constitution.row import Candidate, Rejection, Round, Row
 from constitution.templates import TemplateSet
 from guard.exchange import Message
+from guard.language import language_of
 from guard.models.base import ContentRefused, ContextTooLong
 from guard.verdict import Verdict
 from rules.digest import constitution_digest, rule_digest

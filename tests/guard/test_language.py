@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from constitution.language import language_of, same_language, script_of
+from guard.language import language_of, same_language, script_of
 
 ENGLISH = "Please tell me how I can keep the tomatoes in my garden healthy through a wet and windy summer."
 GERMAN = "Bitte sag mir, wie ich die Tomaten in meinem Garten durch einen nassen und windigen Sommer bringen kann."

@@ -1,0 +1,4 @@
+"""The APIs' own JSON, one file or folder each: how a request and an answer are read, rewritten and refused in it.
+
+A file or folder here offers its dialect as `DIALECT`, and is found by its name.
+"""
