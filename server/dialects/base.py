@@ -6,7 +6,7 @@ is rewritten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -136,8 +136,15 @@ class Streamed(Protocol):
     def repeats(self) -> bool:
         """Whether events of this API repeat whole texts, so that what was sent has to be kept."""
 
+    def without(self, event: Event, choices: Set[int]) -> Event | None:
+        """A copy of an event without what belongs to choices that were stopped, their ending too.
+
+        Returns:
+            the event itself where none of them is in it, None where nothing is left.
+        """
+
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
-        """The events that end one choice with `ruling.text`; whatever comes for the choice after that is dropped."""
+        """The events that end one choice with `ruling.text`; what comes for the choice after that goes by `without`."""
 
     def ended(self) -> list[Event]:
         """The events that end the whole stream properly, after all its choices were stopped or where the upstream

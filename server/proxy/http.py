@@ -1,0 +1,113 @@
+"""The little of HTTP that the hot path needs, on bare ASGI: a framework's request and response objects would cost as
+much as the gate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Receive, Scope, Send
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+SSE: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # a reverse proxy that collects a stream undoes it
+]
+
+
+class TooLarge(Exception):
+    """A body is longer than is taken."""
+
+
+class TooSlow(Exception):
+    """A body did not come in time."""
+
+
+class Gone(Exception):
+    """The client has left."""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers, names in lower case; of a header that comes twice the last one counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, seconds: float) -> bytes:
+    """A request's whole body.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes, or says so.
+        TooSlow: it took longer than `seconds`.
+        Gone: the client left before its end.
+    """
+    said = headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > limit:
+        raise TooLarge
+    message = await _receive(receive, seconds)
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge
+        return body
+    pieces, size = [], 0
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise TooLarge
+        if not message.get("more_body"):
+            return b"".join(pieces)
+        message = await _receive(receive, deadline - asyncio.get_running_loop().time())
+
+
+async def _receive(receive: Receive, seconds: float) -> Mapping[str, object]:
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+    except TimeoutError:
+        raise TooSlow from None
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message
+
+
+async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a whole answer; `headers` without its length."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Leaving:
+    """Notices a client that goes away, and cancels the work that is done for it.
+
+    Where an answer comes soon nothing is watched: only after `patience` seconds a task begins to listen.
+    """
+
+    def __init__(self, receive: Receive, *, patience: float) -> None:
+        """Watch over the current task, from now until `stop`."""
+        self.gone = False
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._listening: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(patience, self._begin)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._timer.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def _begin(self) -> None:
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._task is not None:
+            self._task.cancel()
