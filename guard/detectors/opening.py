@@ -10,6 +10,7 @@ from guard.detectors.base import Detector
 from guard.detectors.meaning import MeaningDetector
 from guard.detectors.static import StaticDetector
 from guard.encoders import Adapter, open_encoder
+from guard.encoders.shared import shared
 from guard.encoders.source import find
 from guard.encoders.static import StaticEncoder
 from guard.trained.heads import Heads, HeadsError, shipped_for
@@ -35,11 +36,21 @@ def meaning_detectors(
     """
     found = _heads(constitution, encoder, heads)
     adapter = Adapter.load(found.adapter) if found and found.adapter else None
-    opened = open_encoder(encoder, adapter=adapter)
-    meaning = MeaningDetector(constitution, opened, found, topics=thorough)
-    if thorough or found is None or found.static is None:
-        return [meaning]
-    return [StaticDetector(constitution, StaticEncoder(encoder, adapter=adapter), found), meaning]
+    which = (find(encoder).identity, adapter.digest if adapter else "")
+    opened = shared(("encoder", *which), lambda: open_encoder(encoder, adapter=adapter))
+    try:
+        meaning = MeaningDetector(constitution, opened, found, topics=thorough)
+        if thorough or found is None or found.static is None:
+            return [meaning]
+        static = shared(("static", *which), lambda: StaticEncoder(encoder, adapter=adapter))
+        try:
+            return [StaticDetector(constitution, static, found), meaning]
+        except BaseException:
+            static.close()
+            raise
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None) -> Heads | None:

@@ -41,6 +41,9 @@ class Static(Protocol):
     def encode(self, texts: Sequence[str]) -> Floats:
         """(len(texts), dim) float32."""
 
+    def close(self) -> None:
+        """Let go of the table. May be called twice."""
+
 
 class StaticDetector:
     """Calls texts clear that the heads of the static tier find plainly harmless."""
@@ -54,7 +57,7 @@ class StaticDetector:
 
         Args:
             constitution: the rules in force.
-            encoder: the static encoder that the heads' static tier was taught on.
+            encoder: the static encoder that the heads' static tier was taught on; closed with the detector.
             heads: with a static tier.
 
         Raises:
@@ -119,7 +122,8 @@ class StaticDetector:
         return [NOTHING if place in unclear else _CLEAR for place in range(len(exchanges))]
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Let go of the encoder."""
+        self._encoder.close()
 
 
 def _windows(text: str) -> list[str]:

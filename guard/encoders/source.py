@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from guard.encoders.base import ASK_FOR, DEFAULT_ID, EncoderError
@@ -35,8 +35,7 @@ class Source:
         """A digest of the weights alone: what adapters and heads belong to, wherever the files came from."""
         digest = hashlib.blake2b(digest_size=16)
         for file in _weights(self.folder):
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest())
+            digest.update(_file_digest(file))
         return f"weights:{digest.hexdigest()}"
 
 
@@ -117,6 +116,17 @@ def _digest(folder: Path) -> str:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix in {".json", ".safetensors", ".bin", ".txt", ".model"}:
             digest.update(file.relative_to(folder).as_posix().encode())
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest())
+            digest.update(_file_digest(file))
     return f"files:{digest.hexdigest()}"
+
+
+def _file_digest(file: Path) -> bytes:
+    # A start asks for the same hundred megabytes four times, and each reload of the rules asks again.
+    about = file.stat()
+    return _digest_of(file, about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_of(file: Path, *_unchanged: int) -> bytes:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
