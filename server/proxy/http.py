@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -64,7 +64,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, se
         message = await _receive(receive, deadline - asyncio.get_running_loop().time())
 
 
-async def _receive(receive: Receive, seconds: float) -> Mapping[str, object]:
+async def _receive(receive: Receive, seconds: float) -> Message:
     try:
         async with asyncio.timeout(seconds):
             message = await receive()

@@ -15,13 +15,12 @@ Key = tuple[int, Channel]
 class _Flow:
     """One channel of one choice: how far its text has been released, and what of that is replaced."""
 
-    __slots__ = ("came", "cuts", "stopped", "upto")
+    __slots__ = ("came", "cuts", "upto")
 
     def __init__(self) -> None:
         self.came = 0
         self.upto = 0
         self.cuts: list[tuple[int, int, str]] = []  # from, to, what stands there; in order
-        self.stopped = False
 
     def text(self, raw: str, start: int, end: int) -> str:
         """What is sent for raw[0:end-start], which are the characters from `start` to `end`."""
@@ -49,13 +48,37 @@ class _Flow:
 class _Waiting:
     """An event and the stretches of text that it carries."""
 
-    __slots__ = ("cut", "deltas", "event", "texts")
+    __slots__ = ("cut", "deltas", "event", "said", "texts")
 
     def __init__(self, event: Event, texts: list[tuple[Key, int, int]], deltas: Sequence[Delta]) -> None:
         self.event = event
         self.texts = texts  # channel, from, to
         self.deltas = deltas
         self.cut = 0  # characters of its one text that have left
+        self.said: tuple[Key, str] | None = None  # what it says, where it was cut before it could leave
+
+
+class Sent(Mapping[Key, str]):
+    """What has left of each channel. Joined only where it is looked at, so that a stream's cost stays linear."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[Key, list[str]] = {}
+
+    def add(self, key: Key, text: str) -> None:
+        """Text has left."""
+        self._pieces.setdefault(key, []).append(text)
+
+    def __getitem__(self, key: Key) -> str:
+        pieces = self._pieces[key]
+        if len(pieces) > 1:
+            pieces[:] = ["".join(pieces)]
+        return pieces[0]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
 
 
 class EventQueue:
@@ -66,33 +89,28 @@ class EventQueue:
 
         Args:
             streamed: the stream's dialect.
-            keep: whether what was sent is to be kept as `sent`, for the audit; it is in any case where the dialect
-                repeats texts.
+            keep: whether what was sent is to be kept, for the audit; it is in any case where the dialect repeats texts.
         """
-        self.sent: dict[Key, str] = {}
+        self.sent = Sent()
         self.held = 0
         """The most characters that were held at one time."""
+        self.stopped: set[int] = set()
+        """The choices that were stopped."""
         self._streamed = streamed
+        self._settles = streamed.repeats
         self._keep = keep or streamed.repeats
-        self._pieces: dict[Key, list[str]] = {}
         self._flows: dict[Key, _Flow] = {}
         self._waiting: deque[_Waiting] = deque()
-        self._stopped: set[int] = set()
+        self._textless: list[Event] = []  # on their way, behind the last text
         self._holding = 0
-
-    @property
-    def stopped(self) -> frozenset[int]:
-        """The choices that were stopped."""
-        return frozenset(self._stopped)
 
     def push(self, event: Event, deltas: Sequence[Delta]) -> None:
         """Take in the next event with the texts that it adds."""
-        if self._stopped:
-            remaining = self._streamed.without(event, self._stopped)
+        if self.stopped:
+            remaining = self._streamed.without(event, self.stopped)
             if remaining is None:
                 return
-            if remaining is not event:
-                event, deltas = remaining, [delta for delta in deltas if delta[0] not in self._stopped]
+            event, deltas = remaining, [delta for delta in deltas if delta[0] not in self.stopped]
         texts = []
         for choice, channel, text in deltas:
             flow = self._flows.get((choice, channel))
@@ -101,7 +119,8 @@ class EventQueue:
             texts.append(((choice, channel), flow.came, flow.came + len(text)))
             flow.came += len(text)
             self._holding += len(text)
-        self.held = max(self.held, self._holding)
+        if self._holding > self.held:
+            self.held = self._holding
         self._waiting.append(_Waiting(event, texts, deltas))
 
     def release(self, choice: int, channel: Channel, released: Released, mask: str) -> None:
@@ -110,32 +129,32 @@ class EventQueue:
         start, end = released.span
         self._holding -= end - start
         flow.upto = end
-        at, spare = start, len(released.text) - (end - start) + sum(high - low for low, high in released.redacted)
+        if not released.redacted:
+            return
+        masked = len(released.text) - (end - start) + sum(high - low for low, high in released.redacted)
         # A span whose mask left with an earlier release has none here: only the first span of a release can be such.
-        masks = spare // len(mask) if mask else 0
-        missing = len(released.redacted) - masks
+        missing = len(released.redacted) - (masked // len(mask) if mask else 0)
         for place, (low, high) in enumerate(released.redacted):
-            flow.cuts.append((max(low, at), high, "" if place < missing else mask))
-            at = high
+            flow.cuts.append((low, high, "" if place < missing else mask))
 
-    def stop(self, choice: int, released: Mapping[Channel, int], ending: Sequence[Event]) -> None:
-        """End a choice: what has not been released of it goes, and the events of its ending come behind the rest."""
-        self._stopped.add(choice)
-        kept: deque[_Waiting] = deque()
-        for waiting in self._waiting:
-            mine = [each for each in waiting.texts if each[0][0] == choice]
-            if all(end <= released.get(key[1], 0) for key, _, end in mine) and mine:
-                kept.append(waiting)
+    def stop(self, choice: int, released: Mapping[Channel, int]) -> None:
+        """Drop what has not been released of a choice, and whatever else there is of it behind that."""
+        self.stopped.add(choice)
+        waiting, self._waiting = self._waiting, deque()
+        over = False
+        for each in waiting:
+            mine = [(key, end) for key, _, end in each.texts if key[0] == choice]
+            if not over and all(end <= released.get(key[1], 0) for key, end in mine):
+                self._waiting.append(each)
                 continue
-            replaced = self._shortened(waiting, choice, released)
-            if replaced is not None:
-                kept.append(replaced)
-        self._waiting = kept
-        self._waiting.extend(_Waiting(event, [], ()) for event in ending)
+            over = over or bool(mine)
+            kept = self._shortened(each, choice, released)
+            if kept is not None:
+                self._waiting.append(kept)
         self._holding = sum(
             end - max(start, self._flows[key].upto)
-            for waiting in kept
-            for key, start, end in waiting.texts
+            for each in self._waiting
+            for key, start, end in each.texts
             if end > self._flows[key].upto
         )
 
@@ -144,54 +163,57 @@ class EventQueue:
         self._waiting.extend(_Waiting(event, [], ()) for event in events)
 
     def ready(self) -> Iterator[Event]:
-        """The events that may leave now, in order."""
+        """The events that may leave now, in order, as far as the last that carries text.
+
+        What follows it stays, since a stream's end must not leave before its decision is kept.
+        """
         while self._waiting:
             waiting = self._waiting[0]
-            if not waiting.texts:
-                self._waiting.popleft()
-                yield self._out(waiting.event)
-                continue
             if any(end > self._flows[key].upto for key, _, end in waiting.texts):
                 if len(waiting.texts) == 1:
                     piece = self._piece(waiting)
                     if piece is not None:
+                        yield from self._before()
                         yield self._out(piece)
                 return
             self._waiting.popleft()
-            event = self._finished(waiting)
+            if not waiting.texts and waiting.said is None:
+                self._textless.append(waiting.event)
+                continue
+            event = self._finished(waiting) if waiting.texts else waiting.event
+            if waiting.said is not None and self._keep:
+                self.sent.add(*waiting.said)
             if event is not None:
+                yield from self._before()
                 yield self._out(event)
 
+    def rest(self) -> Iterator[Event]:
+        """All events that may still leave."""
+        yield from self.ready()
+        yield from self._before()
+
+    def _before(self) -> Iterator[Event]:
+        textless, self._textless = self._textless, []
+        for event in textless:
+            yield self._out(event)
+
     def _out(self, event: Event) -> Event:
-        if not self._streamed.repeats:
-            return event
-        return self._streamed.settled(event, self._said())
-
-    def _said(self) -> Mapping[Key, str]:
-        for key, pieces in self._pieces.items():
-            if len(pieces) > 1:
-                pieces[:] = ["".join(pieces)]
-            self.sent[key] = pieces[0] if pieces else ""
-        return self.sent
-
-    def text_sent(self) -> Mapping[Key, str]:
-        """All that was sent, a channel of a choice; empty unless it was to be kept."""
-        return self._said()
+        return self._streamed.settled(event, self.sent) if self._settles else event
 
     def _piece(self, waiting: _Waiting) -> Event | None:
         """The part of an event's text that may leave before the rest of it."""
-        key, start, end = waiting.texts[0]
+        key, start, _ = waiting.texts[0]
         flow = self._flows[key]
         begin = start + waiting.cut
         if flow.upto <= begin:
             return None
-        raw = waiting.deltas[0][2]
-        text = flow.text(raw[waiting.cut :], begin, flow.upto)
-        piece = self._streamed.cut(waiting.event, {key: text}, first=not waiting.cut, last=False) if text else None
-        if piece is None and not waiting.cut:
-            return None  # nothing to say yet: the event leaves whole, with what must come once
+        text = flow.text(waiting.deltas[0][2][waiting.cut :], begin, flow.upto)
+        if not text:
+            return None  # it is all masked by what has left: the event's last piece will see to it
+        piece = self._streamed.cut(waiting.event, {key: text}, first=not waiting.cut, last=False)
         waiting.cut = flow.upto - start
-        self._note(key, text)
+        if self._keep:
+            self.sent.add(key, text)
         return piece
 
     def _finished(self, waiting: _Waiting) -> Event | None:
@@ -200,43 +222,39 @@ class EventQueue:
         changed = waiting.cut > 0
         for (key, start, end), (_, _, raw) in zip(waiting.texts, waiting.deltas, strict=True):
             flow = self._flows[key]
-            begin = start + waiting.cut
-            text = flow.text(raw[waiting.cut :], begin, end)
-            changed = changed or flow.touched(start, end)
-            flow.forget(end)
-            self._note(key, text)
+            if flow.cuts or waiting.cut:
+                text = flow.text(raw[waiting.cut :], start + waiting.cut, end)
+                changed = changed or flow.touched(start, end)
+                flow.forget(end)
+            else:
+                text = raw
             texts[key] = texts.get(key, "") + text
+            if self._keep:
+                self.sent.add(key, text)
         if not changed:
             return waiting.event
         return self._streamed.cut(waiting.event, texts, first=not waiting.cut, last=True)
 
     def _shortened(self, waiting: _Waiting, choice: int, released: Mapping[Channel, int]) -> _Waiting | None:
         """An event that has lost what was not released of a stopped choice; None where nothing of it is left."""
-        mine = {key for key, _, _ in waiting.texts if key[0] == choice}
-        if not mine:
-            remaining = self._streamed.without(waiting.event, {choice})
-            if remaining is None:
-                return None
-            waiting.event = remaining
-            return waiting
-        if len(waiting.texts) == 1:
+        if len(waiting.texts) == 1 and waiting.texts[0][0][0] == choice:
             key, start, _ = waiting.texts[0]
-            upto = released.get(key[1], 0)
-            if upto <= start + waiting.cut:
+            upto, begin = released.get(key[1], 0), start + waiting.cut
+            if upto <= begin:
                 return None
-            raw = waiting.deltas[0][2]
-            text = self._flows[key].text(raw[waiting.cut :], start + waiting.cut, upto)
-            self._note(key, text)
+            text = self._flows[key].text(waiting.deltas[0][2][waiting.cut :], begin, upto)
             piece = self._streamed.cut(waiting.event, {key: text}, first=not waiting.cut, last=False)
-            return None if piece is None else _Waiting(piece, [], ())
-        others = [
-            (each, delta) for each, delta in zip(waiting.texts, waiting.deltas, strict=True) if each[0] not in mine
-        ]
-        event = self._streamed.without(waiting.event, {choice})
-        if event is None:
+            if piece is None:
+                return None
+            shortened = _Waiting(piece, [], ())
+            shortened.said = (key, text)
+            return shortened
+        remaining = self._streamed.without(waiting.event, {choice})
+        if remaining is None:
             return None
-        return _Waiting(event, [each for each, _ in others], [delta for _, delta in others])
-
-    def _note(self, key: Key, text: str) -> None:
-        if self._keep:
-            self._pieces.setdefault(key, []).append(text)
+        texts, deltas = [], []
+        for each, delta in zip(waiting.texts, waiting.deltas, strict=True):
+            if each[0][0] != choice:
+                texts.append(each)
+                deltas.append(delta)
+        return _Waiting(remaining, texts, deltas)

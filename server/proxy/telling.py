@@ -1,4 +1,4 @@
-"""What a client is told of a decision: headers, and by option an object in the answer. Never a pattern, never a text."""
+"""What a client is told of a decision: headers, and by option an object in the answer. Never a pattern or a text."""
 
 from __future__ import annotations
 

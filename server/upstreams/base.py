@@ -69,6 +69,14 @@ class UpstreamFault(WardlawError):
         self.headers = headers or {}
 
 
+class NotAStream(UpstreamFault):
+    """A stream was asked for and a whole answer came: good as it is, where the caller can make a stream of it."""
+
+    def __init__(self, answered: Answered) -> None:
+        super().__init__(502, "upstream", "the upstream answers with a whole body where a stream was asked for")
+        self.answered = answered
+
+
 class Upstream(Protocol):
     """A model behind the proxy."""
 
@@ -105,6 +113,7 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamFault: on entering, no stream; while it is read, that it broke off.
+            NotAStream: on entering: a whole answer came instead.
         """
 
     async def ready(self) -> bool:
