@@ -1,22 +1,45 @@
-"""All settings of the server: from a file, the environment and flags; later ones win."""
+"""All settings of the server.
+
+`server.configuration` reads them from a file, the environment and flags; later ones win.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from guard.guarding.settings import GuardSettings
-from rules.base import Closed
+from rules.base import Closed, refusal
+from server.audit.settings import AuditSettings
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
+
+
+def _with_secret(given: Any, name: str, into: str) -> Any:
+    """The values with the content of the file under `name` as `into`."""
+    if not isinstance(given, Mapping) or not given.get(name) or given.get(into):
+        return given
+    path = Path(str(given[name]))
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise refusal([((name,), f"`{path}` cannot be read: {why}", "name a file that this user may read")]) from None
+    if not secret:
+        raise refusal([((name,), f"`{path}` is empty", "write the secret into it")])
+    return {**given, into: secret}
 
 
 class UpstreamSettings(Closed):
     """The model behind the server."""
 
     url: str = ""
-    """Address up to and with `/v1`; empty where a local model answers."""
+    """Address up to and with `/v1`, which is added where there is no path; empty where a local model answers."""
     kind: Literal["openai", "anthropic"] = "openai"
     """What it speaks."""
     apis: tuple[Literal["chat_completions", "messages", "responses"], ...] = ()
@@ -24,30 +47,88 @@ class UpstreamSettings(Closed):
     `anthropic`."""
     key: SecretStr | None = None
     """Its key. Without one the client's own credentials are handed on, but only where clients need no key of ours."""
+    key_file: Path | None = None
+    """A file with its key, read at the start: for secrets that are mounted as files."""
     model: str = ""
     """A local model in this process: `embedded`, `gguf:FILE`, `hf:ID`."""
     connect_s: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds until a connection must stand."""
     first_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds to the first byte of an answer."""
     gap_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds between two pieces of a stream."""
     total_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds a whole answer may take."""
     connections: Annotated[int, Field(ge=1)] = 1000
+    """Connections at once, a worker."""
     answer_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
     """Bytes of an answer, streamed or not, after which it is broken off."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not url:
+            return url
+        hint = "write it as `http://127.0.0.1:8000/v1`"
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            shown = url.rpartition("@")[2]
+            raise refusal([((), f"`{shown}` is no address of a server", hint)])
+        if parts.username or parts.password:
+            # The address stands in logs and metrics.
+            raise refusal([((), "the address holds a user or a password", "give the key as `upstream.key`")])
+        if parts.query or parts.fragment:
+            raise refusal([((), f"the address `{url}` goes on after its path", hint)])
+        return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or "/v1", "", ""))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_key_file(cls, given: Any) -> Any:
+        return _with_secret(given, "key_file", "key")
+
+
+class GateSettings(Closed):
+    """The gate that judges."""
+
+    meaning: bool = True
+    """Judge by meaning as well as by patterns; without it no model is loaded."""
+    encoder: str = "default"
+    """A sentence-transformers model, by id or path, for the meaning stage; `default` is all-MiniLM-L6-v2."""
+    heads: str = "shipped"
+    """Folder of trained heads; `shipped` are the project's own, `none` judges by examples alone."""
+    judge: str = ""
+    """A chat model, as `openai:http://host/v1#name`, that is asked about the rules left unsure."""
+    judge_mode: Literal["quote", "logprobs"] = "quote"
+    """`quote`: the judge quotes what breaks the rule; `logprobs`: one word, and how likely it is."""
+    guard_model: str = ""
+    """A guard model (Llama Guard, Qwen3Guard, ...) that is asked about the rules left unsure."""
 
 
 class LimitSettings(Closed):
     """Bounds on requests."""
 
     body_bytes: Annotated[int, Field(ge=1024)] = 8 * 2**20
+    """Bytes of a request's body."""
     messages: Annotated[int, Field(ge=1)] = 1000
+    """Messages of a conversation."""
     text_chars: Annotated[int, Field(ge=100)] = 2_000_000
     """Characters of all texts of a request together."""
     seconds: Annotated[float, Field(gt=0)] = 900.0
     """A whole request may take."""
     in_flight: Annotated[int, Field(ge=1)] = 256
     """Requests a worker has in hand; more are told to come again."""
+    lag_ms: Annotated[float, Field(ge=0)] = 500.0
+    """How late a worker's event loop may run before new requests are told to come again; 0: never."""
+    header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
+    """Bytes of a request's line and headers."""
+    header_s: Annotated[float, Field(gt=0)] = 15.0
+    """Seconds until a request's headers must have come."""
+    keep_alive_s: Annotated[int, Field(ge=1)] = 30
+    """Seconds a connection is kept open between two requests."""
 
 
 class TellSettings(Closed):
@@ -65,17 +146,93 @@ class TellSettings(Closed):
     """200: the reply comes as an answer; a 4xx: as the API's own error, where nothing has been sent yet."""
 
 
+class ReloadSettings(Closed):
+    """How new rules come into force while the server runs."""
+
+    watch: bool = True
+    """Load the rules again when one of their files changes; SIGHUP and `POST /admin/reload` do it in any case."""
+    tests: Literal["off", "report", "no_worse", "strict"] = "no_worse"
+    """What the rules' own tests decide. `report`: nothing, they are counted; `no_worse`: a test that passes under the
+    rules in force must pass under the new ones; `strict`: all must pass."""
+    settle_ms: Annotated[int, Field(ge=10, le=60_000)] = 300
+    """Milliseconds without a further change before the files are read: editors write in several steps."""
+
+
+class LogSettings(Closed):
+    """The log, on standard error. It holds no text of clients or models, and no secret."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
+    format: Literal["json", "plain"] = "json"
+    """`json`: an object a line; `plain`: for people."""
+    decisions: bool = True
+    """A line for every decision, at level `info`."""
+
+
 class ServerSettings(Closed):
     """Everything that can be set."""
 
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes any that is free."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    constitutions: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: {"default": ("base",)})
-    """Name -> packs and files, as `--rules` takes them."""
+    """Processes. Each holds its own gate and model, and they share nothing but the database."""
+    auth: Literal["keys", "none"] = Field(
+        default_factory=lambda given: "none" if is_loopback(given.get("host", "")) else "keys"
+    )
+    """Whether clients need a key of ours. Left out: `none` where the server listens on loopback alone, else `keys`."""
+    keys_refresh_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """Seconds until a new or revoked key is known to every worker."""
+    constitutions: Annotated[Mapping[Name, tuple[str, ...]], Field(min_length=1)] = Field(
+        default_factory=lambda: {"default": ("base",)}
+    )
+    """Name -> packs, files and folders, of which later ones win. A key names its constitution; without keys, `default`
+    judges everybody."""
     folder: Path = Path("wardlaw-data")
     """Where journals and the SQLite database lie."""
+    database: str = ""
+    """Address of the database for keys and audit, as `postgresql+psycopg://user@host/name`; empty: an SQLite file in
+    `folder`. A password in it is never shown."""
+    database_file: Path | None = None
+    """A file with the address of the database, read at the start."""
+    reviser: str = "none"
+    """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream`, or a chat model, as
+    `openai:http://host/v1#name`."""
+    metrics: Literal["open", "admin", "off"] = "open"
+    """Who may read `/metrics`: everybody, or keys with the scope `admin`."""
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """Seconds that requests in hand may go on after SIGTERM; then they are ended as errors of their API."""
+    drain_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Seconds after SIGTERM in which `/readyz` says 503 and new requests are still taken: for load balancers."""
     upstream: UpstreamSettings = UpstreamSettings()
     guard: GuardSettings = GuardSettings()
+    gate: GateSettings = GateSettings()
     limits: LimitSettings = LimitSettings()
     tell: TellSettings = TellSettings()
+    audit: AuditSettings = AuditSettings()
+    reload: ReloadSettings = ReloadSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_database_file(cls, given: Any) -> Any:
+        return _with_secret(given, "database_file", "database")
+
+    @field_validator("constitutions")
+    @classmethod
+    def _have_sources(cls, constitutions: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for name, sources in constitutions.items():
+            if not sources:
+                raise refusal([((name,), f"the constitution `{name}` names no rules", "name a pack or a file")])
+        return constitutions
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
