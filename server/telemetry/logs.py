@@ -1,0 +1,141 @@
+"""The log: JSON lines on standard error, or plain ones for people. No content, no secrets, and no request's address.
+
+A decision's line is written beside Python's logging: formatting it there costs more than all metrics together, and a
+write to a full pipe would hold up the event loop. The lines are gathered, and written a few times a second by a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.record import Record
+    from server.settings import LogSettings
+
+_LOGGER = "wardlaw"
+_EVERY_S = 0.2
+_MOST = 20_000
+"""Lines that wait at most; where nobody reads the log, the oldest are dropped and counted."""
+
+
+def set_up(settings: LogSettings) -> None:
+    """Send all logs of this process to standard error, in the form that the settings name."""
+    handler = logging.StreamHandler(sys.stderr)
+    if settings.format == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        formatter: logging.Formatter = JsonFormatter(
+            "{levelname}{name}{message}",
+            style="{",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+            static_fields={"pid": os.getpid()},
+        )
+    else:
+        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(settings.level.upper())
+    # These name addresses, statements or whole requests below `warning`.
+    for name in ("uvicorn", "uvicorn.error", "httpx", "httpcore", "aiohttp", "sqlalchemy", "alembic", "watchfiles"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(True)
+
+
+class DecisionLog:
+    """Writes a line for every decision."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        """A log that a thread writes; `close` writes what is left."""
+        self._on = settings.decisions and settings.level in ("debug", "info")
+        self._json = settings.format == "json"
+        self._waiting: deque[tuple[float, Record]] = deque(maxlen=_MOST)
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def write(self, record: Record) -> None:
+        """Let a decision be written soon. A stream's first record, which another follows, is passed over."""
+        if self._on and record.decision.complete:
+            # Without the texts: what waits here must not hold megabytes of prompts.
+            self._waiting.append((time.time(), replace(record, prompt=None, answers=())))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="wardlaw-log", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits. May be called twice."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+        self._flush()
+
+    def _run(self) -> None:
+        while not self._closed.wait(_EVERY_S):
+            self._flush()
+
+    def _flush(self) -> None:
+        lines = []
+        while self._waiting:
+            try:
+                lines.append(self._line(*self._waiting.popleft()))
+            except IndexError:
+                break
+        if lines:
+            with contextlib.suppress(OSError, ValueError):  # it is closed: there is nobody to tell
+                sys.stderr.write("".join(lines))
+                sys.stderr.flush()
+
+    def _line(self, at: float, record: Record) -> str:
+        decision = record.decision
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(at, UTC).isoformat(),
+            "level": "INFO",
+            "logger": _LOGGER,
+            "message": "decided",
+            "pid": os.getpid(),
+            "id": decision.id,
+            "key": record.caller.key,
+            "constitution": record.caller.constitution,
+            "digest": decision.constitution,
+            "api": record.api,
+            "action": str(decision.action),
+            "rules": list(decision.rules),
+            "status": record.status,
+            "streamed": record.streamed,
+            "ms": round(record.seconds * 1000, 2),
+            "upstream_ms": round(record.upstream_s * 1000, 2),
+        }
+        if decision.would != decision.action:
+            fields["would"] = str(decision.would)
+        if decision.coverage.degraded:
+            fields["degraded"] = sorted(decision.coverage.degraded)
+        if record.fault:
+            fields["fault"] = record.fault
+        if self._json:
+            import orjson
+
+            return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE).decode()
+        words = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if name not in _IN_FRONT and value)
+        return f"{fields['time']} INFO    {_LOGGER}: decided {words}\n"
+
+
+_IN_FRONT = frozenset({"time", "level", "logger", "message", "pid"})
+
+
+def _plain(value: object) -> str:
+    return ",".join(str(each) for each in value) if isinstance(value, list) else str(value)
