@@ -103,6 +103,7 @@ class Endpoint:
                 leaving.stop()
 
     async def _answer(self, call: Call) -> None:
+        """Handle a request that is under guard."""
         if call.streamed:
             await answer_stream(call)
         else:

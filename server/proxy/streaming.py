@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, TypeAlias
 
 from guard.guarding.incoming import Unscannable
@@ -14,7 +14,7 @@ from guard.window.outcomes import Channel
 from rules.schema import Action
 from server.dialects.base import Delta, Fault, Streamed
 from server.parts import AuditFailed
-from server.proxy.asking import admitted, edited, whole
+from server.proxy.asking import admitted, edited, redraw, whole
 from server.proxy.call import Call
 from server.proxy.http import SSE
 from server.proxy.queue import EventQueue
@@ -76,11 +76,13 @@ class Stream:
         self._mask = call.guard.settings.mask
         self._headers: Mapping[str, str] = {}
         self._came: float | None = None
+        self._body = call.body  # as the upstream was asked
         call.break_off = self.break_off
 
     async def open(self, body: Mapping[str, Any], raw: bytes | None) -> Opened:
         """Ask the upstream for the stream."""
         call = self._call
+        self._body = dict(body)
         began = time.perf_counter()
         manager = call.parts.upstream.stream(call.dialect.name, body, raw, call.onward)
         try:
@@ -157,18 +159,19 @@ class Stream:
                     await self._passed(choice, channel, outcome)
                 return
             # Of choices that wait for a model each goes on by itself.
-            async for choice, channel, outcome in relay(window, self._deltas(events)):
-                await self._passed(choice, channel, outcome)
-                await self._let_out()
-                if self._over():
-                    return
+            async with aclosing(relay(window, self._deltas(events))) as passed:
+                async for choice, channel, outcome in passed:
+                    await self._passed(choice, channel, outcome)
+                    await self._let_out()
+                    if self._over():
+                        return
         except _Refused as refused:
             await self._refuse_the_rest(refused.what)
         finally:
             call.parts.telemetry.held(queue.held)
             window.abandon()
 
-    async def _deltas(self, events: AsyncIterator[Event]) -> AsyncIterator[Delta]:
+    async def _deltas(self, events: AsyncIterator[Event]) -> AsyncGenerator[Delta]:
         async for event in events:
             for delta in self._take(event):
                 yield delta
@@ -206,7 +209,7 @@ class Stream:
     async def _stop(self, choice: int, stopped: Stopped) -> None:
         """End a choice with what takes its place."""
         self._queue.stop(choice, stopped.released)
-        ruling = await self._call.watch.stopped(choice, stopped)
+        ruling = await self._call.watch.stopped(choice, stopped, redraw(self._call, self._body))
         await self._let_out()
         self._queue.add(self._shape.stopped(choice, ruling))
         if self._call.keeps_texts and ruling.text:
@@ -268,8 +271,9 @@ class Stream:
         await self._call.send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _close(opened: Opened) -> None:
-    await opened[0].__aexit__(None, None, None)
+async def _close(opened: Opened | None) -> None:
+    if opened is not None:
+        await opened[0].__aexit__(None, None, None)
 
 
 def _noted(shape: Streamed, events: list[Event], note: dict[str, Any]) -> list[Event]:
