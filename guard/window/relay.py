@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeAlias
 
 from guard.window.outcomes import Channel, Held, Outcome, Stopped
@@ -18,7 +18,7 @@ _WAITING = 256
 """Pieces that may wait for a choice's scan before the upstream has to wait too."""
 
 
-async def relay(window: Window, deltas: AsyncIterator[Delta]) -> AsyncIterator[Passed]:
+async def relay(window: Window, deltas: AsyncIterator[Delta]) -> AsyncGenerator[Passed]:
     """What of a stream may leave, as soon as it may.
 
     While one choice waits for a scan the others go on, and text that waits longer than the window's patience is scanned
