@@ -1,0 +1,1 @@
+"""The database's migrations; a file of `versions` is a step."""
