@@ -1,0 +1,194 @@
+"""Slots: where in a JSON object a text stands, so that it can be read there and later be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from guard.guarding.incoming import Unscannable
+
+Json: TypeAlias = dict[str, Any]
+Path: TypeAlias = tuple[str | int, ...]
+
+OPAQUE = frozenset(
+    "type id role model object signature tool_use_id encrypted_content encrypted_stdout encrypted_index cache_control "
+    "media_type stop_reason file_id tool_id".split()
+)
+"""Keys whose values the provider makes and only it can read, or that come from a closed list. A value with a blank in
+it is no such value and is read all the same."""
+
+_FILES = {
+    "image": "an image",
+    "container_upload": "a file",
+    "code_execution_output": "a file",
+    "bash_code_execution_output": "a file",
+    "base64": "base64 data",
+    "url": "what an address leads to",
+    "file": "a file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One text and its place."""
+
+    path: Path
+    text: str
+    kind: Literal["value", "block", "thinking", "input", "key"] = "value"
+    """What a replacement does: `value` sets the string; `block` sets the text of a block, which goes where nothing of
+    it is left; `thinking` removes the block, since its signature vouches for what it said; `input` sets an object from
+    its JSON; `key` renames a key."""
+
+
+def where(path: Path, prefix: str = "") -> str:
+    """A path as the API's errors write it: `messages[2].content[1].text`."""
+    said = prefix
+    for step in path:
+        said += f"[{step}]" if isinstance(step, int) else f".{step}" if said else step
+    return said
+
+
+def leaves(value: object, path: Path, *, keys: frozenset[str] | None = None) -> list[Slot]:
+    """Every string in a value, in order, however deep.
+
+    Args:
+        value: any JSON.
+        path: where it stands.
+        keys: names of keys that say nothing; all others are texts too. None: no key is.
+    """
+    slots: list[Slot] = []
+    waiting: list[tuple[object, Path]] = [(value, path)]
+    while waiting:  # no recursion: an input may be nested deeper than the interpreter's stack
+        each, at = waiting.pop()
+        if isinstance(each, str):
+            if each and not (at and at[-1] in OPAQUE and not any(sign.isspace() for sign in each)):
+                slots.append(Slot(at, each))
+        elif isinstance(each, dict):
+            for key, inner in reversed(each.items()):
+                if key == "data" and each.get("type") in ("base64", "redacted_thinking"):
+                    continue
+                waiting.append((inner, (*at, key)))
+            if keys is not None:
+                slots += [Slot((*at, key), key, "key") for key in each if key not in keys]
+        elif isinstance(each, list):
+            waiting += [(each[place], (*at, place)) for place in range(len(each) - 1, -1, -1)]
+    return slots
+
+
+def files(value: object, path: Path, prefix: str = "") -> list[Unscannable]:
+    """What in a value is no text: images, files, addresses of either."""
+    found: list[Unscannable] = []
+    waiting: list[tuple[object, Path]] = [(value, path)]
+    while waiting:
+        each, at = waiting.pop()
+        if isinstance(each, dict):
+            kind = each.get("type")
+            if isinstance(kind, str) and kind in _FILES:
+                found.append(Unscannable(where(at, prefix), kind))
+                continue
+            waiting += [(inner, (*at, key)) for key, inner in reversed(each.items())]
+        elif isinstance(each, list):
+            waiting += [(each[place], (*at, place)) for place in range(len(each) - 1, -1, -1)]
+    return found
+
+
+def joined(slots: Sequence[Slot], joiner: str) -> str:
+    """The text that the slots make together."""
+    return slots[0].text if len(slots) == 1 else joiner.join(slot.text for slot in slots)
+
+
+def spread(slots: Sequence[Slot], joiner: str, text: str) -> list[str]:
+    """A new text handed out to the slots that the old one came from.
+
+    Lines go back to where they came from if there are still as many; else what is unchanged at the beginning and the
+    end stays where it is, and the first slot in between takes all the rest.
+    """
+    if len(slots) == 1:
+        return [text]
+    lines = text.split("\n")
+    counts = [slot.text.count("\n") + 1 for slot in slots]
+    if joiner == "\n" and sum(counts) == len(lines):
+        said, at = [], 0
+        for count in counts:
+            said.append("\n".join(lines[at : at + count]))
+            at += count
+        return said
+    old = joined(slots, joiner)
+    same = min(len(old), len(text))
+    head = next((place for place in range(same) if old[place] != text[place]), same)
+    rest = same - head
+    tail = next((place for place in range(rest) if old[-1 - place] != text[-1 - place]), rest)
+    said, start, taken = [], 0, False
+    ends = []
+    for slot in slots:
+        ends.append((start, start + len(slot.text)))
+        start += len(slot.text) + len(joiner)
+    touched = [place for place, (low, high) in enumerate(ends) if high > head and low < len(old) - tail]
+    touched = list(range(touched[0], touched[-1] + 1)) if touched else [0]
+    for place, slot in enumerate(slots):
+        if place not in touched:
+            said.append(slot.text)
+        elif taken:
+            said.append("")
+        else:
+            after = len(old) - ends[touched[-1]][1]
+            said.append(text[ends[place][0] : len(text) - after])
+            taken = True
+    return said
+
+
+def replaced(value: Json, changes: Iterable[tuple[Slot, str]]) -> Json:
+    """A copy of an object with other texts in some slots."""
+    copy = deepcopy(value)
+    gone: set[Path] = set()
+    keys: list[tuple[Path, str]] = []
+    for slot, text in changes:
+        if text == slot.text:
+            continue
+        *path, last = slot.path
+        if slot.kind == "key":
+            keys.append((slot.path, text))
+            continue
+        holder: Any = copy
+        for step in path:
+            holder = holder[step]
+        if slot.kind == "input":
+            holder[last] = _object(text)
+            continue
+        holder[last] = text
+        if slot.kind == "block":
+            holder.pop("citations", None)  # they quote, and point into, a text that is no more
+        if slot.kind == "thinking" or (slot.kind == "block" and not text):
+            gone.add(tuple(path))
+    for place, text in sorted(keys, key=lambda each: -len(each[0])):
+        _rename(copy, place, text)
+    for place in sorted(gone, key=lambda each: each[-1], reverse=True):
+        blocks: Any = copy
+        for step in place[:-1]:
+            blocks = blocks[step]
+        if len(blocks) > 1:
+            del blocks[place[-1]]
+        else:  # no turn may be without a block
+            blocks[place[-1]] = {"type": "text", "text": blocks[0].get("thinking") or blocks[0].get("text") or ""}
+    return copy
+
+
+def _object(text: str) -> Json:
+    """A tool's input as it reads now. Where a mask has broken the JSON, an input that no tool takes for a real one."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = None
+    return value if isinstance(value, dict) else {"withheld": text}
+
+
+def _rename(value: Any, path: Path, name: str) -> None:
+    for step in path[:-1]:
+        value = value[step]
+    items = [(name if key == path[-1] else key, inner) for key, inner in value.items()]
+    value.clear()
+    value.update(items)
