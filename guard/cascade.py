@@ -65,7 +65,7 @@ class Cascade:
             detector.name: frozenset(rule.id for rule in constitution if rule.detect and detector.always(rule))
             for detector in self.asked
         }
-        self._plan = lru_cache(maxsize=256)(
+        self.plan = lru_cache(maxsize=256)(
             lambda under, skipped: plan(self._constitution, self._detectors, under, dict(skipped))
         )
 
@@ -115,7 +115,7 @@ class Cascade:
 
     def verdict(self, case: Case) -> Verdict:
         """What the scans of a case that has been through the stages come to."""
-        planned = self._plan(case.under, tuple(sorted(case.skipped.items())))
+        planned = self.plan(case.under, tuple(sorted(case.skipped.items())))
         findings: list[Finding] = []
         scores: Mapping[str, float] = planned.scores
         topics: Mapping[str, float] = {}
@@ -185,7 +185,7 @@ class Cascade:
         case.scans[detector.name] = scan
         case.ms[detector.name] = ms
         if isinstance(scan, Exception):
-            case.action = _worse(case.action, self._plan(case.under, ()).on_error[detector.name])
+            case.action = _worse(case.action, self.plan(case.under, ()).on_error[detector.name])
             return
         case.clear = case.clear or scan.clear
         case.unsure = case.unsure | scan.unsure

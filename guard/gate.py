@@ -13,13 +13,14 @@ from weakref import WeakKeyDictionary
 
 from guard.batching import Batcher
 from guard.cascade import Cascade, Case
+from guard.coverage import Plan
 from guard.detectors.base import NOTHING, Detector, parts
 from guard.exchange import Exchange
 from guard.memory import REMEMBERED, Memory, key_of
 from guard.portal import Portal
 from guard.turns import Joined, crossing, earlier_turns, join
 from guard.verdict import Verdict
-from rules.schema import Constitution
+from rules.schema import Constitution, Part
 
 INLINE_LIMIT = 16_384
 """Characters up to which instant detectors run on the event loop itself: tens of microseconds."""
@@ -154,6 +155,15 @@ class Gate:
     async def ajudge_stretch(self, exchange: Exchange, read: Collection[str]) -> Verdict:
         """As `judge_stretch`, without holding up the event loop."""
         return await self._look_at(_case_of_stretch(exchange, read))
+
+    def plan(self, under: Sequence[Part], skipped: Mapping[str, str]) -> Plan:
+        """What follows for some parts before any text is seen; worked out once.
+
+        Args:
+            under: the parts.
+            skipped: detector -> why it does not look.
+        """
+        return self._cascade.plan(tuple(under), tuple(sorted(skipped.items())))
 
     def close(self) -> None:
         """Close the detectors and the worker threads. May be called twice."""

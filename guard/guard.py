@@ -6,26 +6,33 @@ guarded = await guard.chat([Message("user", "...")])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 
 from guard.exchange import Message
 from guard.gate import Gate
-from guard.guarding.decision import Decision
+from guard.guarding.chatting import Guarded, chat, stream
 from guard.guarding.incoming import Answer, Incoming, Unscannable
+from guard.guarding.post import Post
 from guard.guarding.reviser import Reviser
 from guard.guarding.rulings import Admission, Redraw, Ruling
 from guard.guarding.settings import GuardSettings
+from guard.guarding.watch import Watch
 from guard.models.base import ChatModel, Sampling
-from guard.window import Stopped, Window
+from rules.errors import WardlawError
 
-
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """What a guarded model says."""
-
-    text: str
-    decision: Decision
+__all__ = [
+    "Admission",
+    "Answer",
+    "Guard",
+    "GuardSettings",
+    "Guarded",
+    "Incoming",
+    "Redraw",
+    "Reviser",
+    "Ruling",
+    "Unscannable",
+    "Watch",
+]
 
 
 class Guard:
@@ -43,70 +50,53 @@ class Guard:
 
         Args:
             gate: what judges.
-            model: what `chat` asks; not needed where a server asks the model itself.
+            model: what `chat` asks; not needed where a server asks the model itself. It is not closed with the guard.
             reviser: what mends answers; without one, the rule's reply takes the place of every revision.
             settings: how it acts.
         """
-        raise NotImplementedError
+        self.gate = gate
+        self.model = model
+        self.reviser = reviser
+        self.settings = settings or GuardSettings()
+        self._post = Post(gate, self.settings, reviser)
 
     async def chat(self, messages: Sequence[Message] | str, sampling: Sampling | None = None) -> Guarded:
-        """Ask the model, guarded."""
-        raise NotImplementedError
+        """Ask the model, guarded.
+
+        Raises:
+            WardlawError: the guard has no model.
+            ModelError: the model could not answer.
+        """
+        return await chat(self._asked(), self.watch(_incoming(messages)), sampling or Sampling())
+
+    def stream(
+        self, messages: Sequence[Message] | str, sampling: Sampling | None = None
+    ) -> AsyncIterator[str | Guarded]:
+        """Ask the model, guarded, and read the answer as it is released.
+
+        Yields:
+            pieces of the text, each scanned; at the end, once, the whole of it with the decision.
+
+        Raises:
+            WardlawError: the guard has no model.
+            ModelError: the model could not answer.
+        """
+        return stream(self._asked(), self.watch(_incoming(messages)), sampling or Sampling())
 
     def watch(self, incoming: Incoming, *, id: str | None = None) -> Watch:  # noqa: A002
         """Begin to guard one request."""
-        raise NotImplementedError
+        return Watch(self._post, incoming, id)
 
     def close(self) -> None:
         """Close the gate. May be called twice."""
+        self.gate.close()
+
+    def _asked(self) -> ChatModel:
+        if self.model is None:
+            hint = "give it one: `Guard(gate, model=open_model(...))`; a server that asks its upstream uses `watch`"
+            raise WardlawError("the guard has no model to ask", hint)
+        return self.model
 
 
-class Watch:
-    """One request under guard, from the prompt to the last byte. What happens is collected for its decision."""
-
-    id: str
-    early: bool
-    """Whether the model may be asked while the prompt is still being judged: false where a rule redacts prompts, since
-    what is redacted must not have been sent."""
-    instant: bool
-    """Whether judging the prompt takes microseconds and never waits: then it is done first."""
-
-    async def admit(self) -> Admission:
-        """Judge the prompt."""
-        raise NotImplementedError
-
-    async def rule(self, answers: Sequence[Answer], redraw: Redraw | None = None) -> list[Ruling]:
-        """Judge the choices of an answer that came whole, and mend or replace those that break a rule.
-
-        Args:
-            answers: the choices.
-            redraw: asks the model again, for `resample`; without it the reply stands.
-
-        Returns:
-            a ruling a choice, in order.
-        """
-        raise NotImplementedError
-
-    def window(self) -> Window:
-        """The release window for the answer's stream; made once a request."""
-        raise NotImplementedError
-
-    async def stopped(self, choice: int, stopped: Stopped) -> Ruling:
-        """What takes the place of what a stopped choice still held: a revision where nothing has left, or the reply."""
-        raise NotImplementedError
-
-    def unknown(self, what: Unscannable) -> bool:
-        """Note something in the answer that cannot be scanned.
-
-        Returns:
-            whether it may leave all the same.
-        """
-        raise NotImplementedError
-
-    def spent(self, stage: str, seconds: float) -> None:
-        """Note what a stage outside the guard took, as `upstream`."""
-        raise NotImplementedError
-
-    def decision(self, *, complete: bool = True) -> Decision:
-        """All that has been found and done so far."""
-        raise NotImplementedError
+def _incoming(messages: Sequence[Message] | str) -> Incoming:
+    return Incoming((Message("user", messages),) if isinstance(messages, str) else tuple(messages))

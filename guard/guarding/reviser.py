@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from guard.exchange import Message
@@ -12,26 +12,27 @@ from guard.models.base import Usage
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """An answer written anew."""
+    """What one round came to."""
 
-    text: str
-    usage: Usage
-    """Tokens of all calls that made it."""
+    text: str | None
+    """The answer written anew; the same one where the critic saw nothing to mend; None where no usable answer came."""
+    usage: Usage = field(default_factory=Usage)
+    """Tokens of all calls of the round."""
+    kept: bool = False
+    """Whether the critic saw nothing to mend."""
 
 
 class Reviser(Protocol):
     """Rewrites an answer so that it keeps a rule."""
 
-    async def revise(self, rule: str, conversation: Sequence[Message], answer: str) -> Revised | None:
+    async def revise(self, rule: str, conversation: Sequence[Message], answer: str, *, tokens: int) -> Revised:
         """One round of critique and revision under one rule.
 
         Args:
             rule: id of the rule that the answer breaks.
             conversation: what was asked.
             answer: what is to be mended.
-
-        Returns:
-            None where the critic sees nothing to mend, or what came back is no answer.
+            tokens: what the round may cost, read and written; where less is left than a call may take, it is not made.
 
         Raises:
             ModelError: the model could not answer.

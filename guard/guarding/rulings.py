@@ -29,6 +29,9 @@ class Admission:
     """What the user reads in place of an answer, in the user's language."""
     rules: tuple[str, ...] = ()
     """Ids of the rules that led to it, worst first."""
+    whole: bool = False
+    """Whether the answer has to be had whole and ruled on before any of it leaves: a rule on the prompt wants it mended
+    (`revise`, `resample`), and a stream could not be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ same a token at its end as at its beginning.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
-from guard.coverage import plan, without
+from guard.coverage import without
 from guard.exchange import Exchange
 from guard.gate import Gate
 from guard.verdict import Finding, Verdict
@@ -45,6 +45,7 @@ class Window:
         prompt: Exchange,
         settings: WindowSettings | None = None,
         *,
+        shadow: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A window before the first piece of a stream.
@@ -53,11 +54,13 @@ class Window:
             gate: what scans.
             prompt: the conversation that is being answered.
             settings: sizes; the defaults where left out.
+            shadow: find and tell, and neither redact nor stop.
             clock: seconds, for `patience`.
         """
         self._gate = gate
         self._prompt = prompt
         self._settings = settings or WindowSettings()
+        self._shadow = shadow
         self._clock = clock
         self._readers = streaming(gate.detectors)
         self._read = frozenset(reader.name for reader in self._readers)
@@ -128,6 +131,17 @@ class Window:
                 track.drop()
         self._choices.clear()
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """The choices of which something has come."""
+        return tuple(self._choices)
+
+    def found(self, choice: int) -> Iterator[tuple[Channel, Finding]]:
+        """What has been found in a choice so far, and in which of its channels."""
+        for channel, track in self._choices[choice].tracks.items():
+            for finding in track.findings:
+                yield channel, finding
+
     def verdict(self, choice: int) -> Verdict:
         """What has been found in a choice so far, in all its channels, and what was looked for."""
         state = self._choices.get(choice) or Choice()
@@ -138,7 +152,7 @@ class Window:
         names = {detector.name for detector in self._gate.detectors} - self._read
         skipped = dict.fromkeys(names, _NOT_ASKED) if self.patterns_only else {}
         under = tuple(dict.fromkeys(channel.part for channel in state.tracks))
-        planned = plan(self._gate.constitution, self._gate.detectors, under, skipped)
+        planned = self._gate.plan(under, skipped)
         coverage = without(planned.coverage, state.degraded, {}) if state.degraded else planned.coverage
         if state.partial:
             coverage = replace(coverage, partial=state.partial)
@@ -229,6 +243,8 @@ class Window:
     ) -> Stopped | None:
         """Redact or stop, as the findings' rules say."""
         found = tuple(findings)
+        if self._shadow:
+            return None
         for finding in found:
             asked = self._action(finding)
             action = max(action, asked, key=rank)

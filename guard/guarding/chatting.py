@@ -1,0 +1,85 @@
+"""A guarded conversation in process: the model asked, whole or as a stream, with a watch over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from guard.guarding.decision import Decision
+from guard.guarding.editing import edited
+from guard.guarding.incoming import Answer
+from guard.guarding.watch import Watch
+from guard.models.base import Ask, ChatModel, Reply, Sampling
+from guard.window.outcomes import Channel
+from rules.schema import Action
+
+_TEXT, _REASONING = Channel(), Channel("reasoning")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What a guarded model says."""
+
+    text: str
+    decision: Decision
+    reasoning: str | None = None
+    """What it thought before it spoke, where it tells; None where a reply or a revision took the answer's place."""
+
+
+async def chat(model: ChatModel, watch: Watch, sampling: Sampling) -> Guarded:
+    """One answer."""
+    early = None
+    if watch.early and not watch.instant:
+        early = asyncio.create_task(model.chat(Ask(watch.messages, sampling)))
+    try:
+        admission = await watch.admit()
+        if admission.action is Action.BLOCK:
+            return Guarded(admission.reply, watch.decision())
+        ask = Ask(edited(watch.messages, admission.edits), sampling)
+        if early is None or admission.edits:
+            # What was asked early has shown the model what it must not see.
+            return await _answer(model, watch, ask, await model.chat(ask))
+        return await _answer(model, watch, ask, await early)
+    finally:
+        if early is not None:
+            await _cancel(early)
+
+
+async def _answer(model: ChatModel, watch: Watch, ask: Ask, reply: Reply) -> Guarded:
+    async def redraw(count: int) -> Sequence[Answer]:
+        drawn = await asyncio.gather(*(model.chat(_draw(ask, number)) for number in range(1, count + 1)))
+        return [_answered(reply) for reply in drawn]
+
+    answer = _answered(reply)
+    [ruling] = await watch.rule([answer], redraw)
+    decision = watch.decision()
+    if ruling.text is not None:
+        return Guarded(ruling.text, decision)
+    texts = {**(ruling.answer or answer).texts, **ruling.edits}
+    return Guarded(texts.get(_TEXT, ""), decision, texts.get(_REASONING))
+
+
+def _answered(reply: Reply) -> Answer:
+    texts = {_TEXT: reply.text, _REASONING: reply.reasoning or ""}
+    return Answer({channel: text for channel, text in texts.items() if text})
+
+
+def _draw(ask: Ask, number: int) -> Ask:
+    """The same ask by another seed, where it has one: the same seed would draw the same answer."""
+    seed = ask.sampling.seed
+    return ask if seed is None else replace(ask, sampling=replace(ask.sampling, seed=seed + number))
+
+
+async def _cancel(task: asyncio.Task[Reply]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+async def stream(model: ChatModel, watch: Watch, sampling: Sampling) -> AsyncIterator[str | Guarded]:
+    """One answer in pieces, and at the end the whole of it with the decision."""
+    guarded = await chat(model, watch, sampling)
+    yield guarded.text
+    yield guarded
