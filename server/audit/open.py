@@ -33,9 +33,18 @@ def open_audit(settings: AuditSettings, *, url: str, folder: Path, worker: str) 
     """
     database = Database(url, fsync=settings.fsync)
     try:
+        _prepare(database, settings)
+        journal = Journal(folder / JOURNALS, worker, settings.journal_bytes)
+    except BaseException:
+        database.close()
+        raise
+    return Keeper(settings, database, journal)
+
+
+def _prepare(database: Database, settings: AuditSettings) -> None:
+    try:
         database.ready()
     except Unreachable as error:
         if settings.write == "database":
             raise
         _LOG.error("decisions wait in the journal: %s", error.what)
-    return Keeper(settings, database, Journal(folder / JOURNALS, worker, settings.journal_bytes))

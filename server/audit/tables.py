@@ -46,6 +46,7 @@ DECISIONS = Table(
     Index("decisions_would", "would", "at", "id"),
     Index("decisions_key", "key", "at", "id"),
     Index("decisions_api", "api", "at", "id"),
+    Index("decisions_constitution", "constitution", "at", "id"),
     Index("decisions_digest", "digest", "at", "id"),
     Index("decisions_degraded", "at", "id", sqlite_where=text("degraded"), postgresql_where=text("degraded")),
     Index(

@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text, nullable=False),
     )
     op.create_index("decisions_at", "decisions", ["at", "id"])
-    for name in ("action", "would", "key", "api", "digest"):
+    for name in ("action", "would", "key", "api", "constitution", "digest"):
         op.create_index(f"decisions_{name}", "decisions", [name, "at", "id"])
     _partial("decisions_degraded", ["at", "id"], "degraded")
     _partial("decisions_open", ["owner", "at"], "state = 'open'")
