@@ -162,7 +162,7 @@ class Call:
         message = error.what
         if error.told:
             ruling = (await self.watch.rule([Answer({Channel("text"): error.told})]))[0]
-            message = error.told if ruling.untouched else ruling.text or ruling.edits.get(Channel("text")) or NOT_TOLD
+            message = error.told if ruling.untouched else ruling.edits.get(Channel("text"), NOT_TOLD)
         return Fault(error.status, error.kind, message, error.retry_after)
 
 
