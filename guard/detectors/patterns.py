@@ -20,6 +20,7 @@ from guard.patterns.search import Search
 from guard.patterns.stream import PatternStream, StreamHit
 from guard.verdict import Finding
 from guard.views import views
+from guard.views.escapes import read_json
 from rules.errors import WardlawError
 from rules.schema import Constitution, Part, Pattern, Rule
 
@@ -67,7 +68,7 @@ class Patterns:
     @property
     def identity(self) -> str:
         """The version of the scan. Not the engine: the findings do not depend on it."""
-        return "patterns/3"
+        return "patterns/4"
 
     @property
     def engine(self) -> str:
@@ -104,6 +105,7 @@ class Patterns:
         for part, text in parts(exchange):
             if not self._search.entries and not self._hidden.watched(part):
                 continue
+            before = len(findings)
             seen = views(text)
             capped = capped or seen.capped
             for hit in self._search.find(part, text, seen):
@@ -112,10 +114,43 @@ class Patterns:
             for rule, kind, start, end in self._hidden.broken(part, seen.hidden):
                 shown = escaped(text[start:end])
                 findings.append(Finding(rule, part, (start, end), self.name, 1.0, 1.0, VIEW + kind, shown))
+            if part is Part.TOOL_CALL and "\\" in text:
+                inner, left_out = self._read_json(part, text, findings[before:])
+                findings += inner
+                capped = capped or left_out
         if not findings and not capped:
             return NOTHING
         scores = {finding.rule: 1.0 for finding in findings}
         return Scan(tuple(findings), scores, partial=CAPPED if capped else "")
+
+    def _read_json(self, part: Part, text: str, known: Sequence[Finding]) -> tuple[list[Finding], bool]:
+        """What the strings of a tool's arguments say once their escapes are read, as the tool will read them.
+
+        Args:
+            part: what the text is.
+            text: JSON.
+            known: what was found in it as it stands, which is not told again.
+
+        Returns:
+            findings, and whether the limits left views out.
+        """
+        read = read_json(text)
+        if read is None:
+            return [], False
+        inner, origin = read
+        seen = views(inner)
+        hits = [
+            (self._search.entries[hit.place].rule, (hit.start, hit.end), hit.view)
+            for hit in self._search.find(part, inner, seen)
+        ]
+        hits += [(rule, (start, end), VIEW + kind) for rule, kind, start, end in self._hidden.broken(part, seen.hidden)]
+        findings = []
+        for rule, within, view in hits:
+            start, end = span = origin.span(*within)
+            if not any(one.rule == rule and one.span[0] <= start and end <= one.span[1] for one in known):
+                name = "json" if view == "raw" else f"json>{view}"
+                findings.append(Finding(rule, part, span, self.name, 1.0, 1.0, name, excerpt(text, span)))
+        return findings, seen.capped
 
 
 def check_patterns(constitution: Constitution) -> list[tuple[str, int, str, str]]:

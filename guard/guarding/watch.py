@@ -99,7 +99,7 @@ class Watch:
 
         Args:
             choice: which.
-            stopped: what the window said.
+            stopped: what the window said; or, made by the caller, `degraded` under `unscannable` what may not leave.
             redraw: as for `rule`.
         """
         post, asked, tally = self._post, self._asked, self._tally
@@ -109,9 +109,12 @@ class Watch:
             verdict = Verdict(stopped.action, stopped.findings, Coverage(), post.gate.digest, {})
             ruling = await settle(post, asked, Judged(held, {stopped.channel: verdict}), redraw, tally)
         else:
-            ruling = blocked(post, asked, stopped.findings, "degraded", Action.REVISE)
+            reason: Reason = "answer" if "unscannable" in stopped.degraded else "degraded"
+            ruling = blocked(post, asked, stopped.findings, reason, Action.REVISE)
             if stopped.released.get(TEXT):
                 ruling = replace(ruling, text=f"\n\n{ruling.text}")
+            if reason == "degraded" and stopped.degraded:
+                tally.cover(Coverage(degraded=stopped.degraded))
         tally.did(ruling.action)
         return ruling
 

@@ -65,6 +65,28 @@ def read_backslashes(text: str) -> Decoded:
     return rewrite.finish()
 
 
+_JSON = re.compile(
+    r"(?P<pair>\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2})"
+    r'|\\u(?P<four>[0-9A-Fa-f]{4})|\\(?P<sign>["\\/bfnrt])'
+)
+_SIGNS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def read_json(text: str) -> Decoded:
+    """The strings of JSON as they will be read: `\\u0062`, `\\"`, `\\n`."""
+    rewrite = Rewrite(text)
+    for match in _JSON.finditer(text):
+        if match["pair"]:
+            units = match["pair"][2:6] + match["pair"][8:12]
+            char = bytes.fromhex(units).decode("utf-16-be")
+        elif match["four"]:
+            char = chr(int(match["four"], 16))
+        else:
+            char = _SIGNS.get(match["sign"], match["sign"])
+        rewrite.put(*match.span(), char)
+    return rewrite.finish()
+
+
 def put_bytes(rewrite: Rewrite, data: bytes, start: int, width: int) -> None:
     """Put bytes of `width` source characters each as the UTF-8 that they are; what is not UTF-8 becomes Latin-1."""
     end = start + len(data) * width

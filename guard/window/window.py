@@ -125,11 +125,11 @@ class Window:
         return await self._arun(self._close(choice))
 
     def abandon(self) -> None:
-        """Drop everything, for a client that has gone away."""
+        """Drop all text, for a client that has gone away; what was found is still told."""
         for state in self._choices.values():
             for track in state.tracks.values():
                 track.drop()
-        self._choices.clear()
+                track.ended = True
 
     @property
     def choices(self) -> tuple[int, ...]:

@@ -260,3 +260,26 @@ def test_a_constitution_without_patterns_scans_to_nothing(make_rule, constitute)
     detector = Patterns(constitute(rule))
     assert detector.scan([Exchange.of("anything")])[0].findings == ()
     assert detector.covers(rule, Part.PROMPT).why_not == "it has no patterns"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (r'{"q": "a pipe\nbomb now"}', r"pipe\nbomb"),
+        (r'{"q": "a p\u0069pe bomb now"}', r"p\u0069pe bomb"),
+        (r'{"q": "say \"pipe\tbomb\" twice"}', r"pipe\tbomb"),
+        (r'{"q": "\ud83d\ude00 pipe\r\nbomb"}', r"pipe\r\nbomb"),
+    ],
+)
+def test_the_arguments_of_a_tool_are_read_as_the_tool_will_read_them(make_rule, constitute, engine, arguments, words):
+    rule = make_rule(watches=["tool_call"], detect={"patterns": [{"literal": "pipe bomb"}]})
+    exchange = Exchange((Message("assistant", "", tool_calls=("{}", arguments, arguments)),))
+    (scan,) = Patterns(constitute(rule), engine=engine).scan([exchange])
+    assert [arguments[slice(*finding.span)] for finding in scan.findings] == [words, words]
+
+
+def test_words_that_stand_in_arguments_as_they_are_are_told_once(make_rule, constitute, engine):
+    rule = make_rule(watches=["tool_call"], detect={"patterns": [{"literal": "pipe bomb"}]})
+    exchange = Exchange((Message("assistant", "", tool_calls=(r'{"q": "a\n pipe bomb"}',)),))
+    (scan,) = Patterns(constitute(rule), engine=engine).scan([exchange])
+    assert [finding.view for finding in scan.findings] == ["raw"]
