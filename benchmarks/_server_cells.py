@@ -204,8 +204,9 @@ def _ask(server: Server, text: str, *, stream: bool) -> Answer:
     until = time.perf_counter() + 20
     while True:
         run, faults = asyncio.run(_once(server, post(server.url, body)))
-        if run is not None:
+        if run is not None and run.status not in (429, 503):  # after a pause it thinks itself late for a moment
             return run
+        time.sleep(0.1)
         if time.perf_counter() > until:
             raise SystemExit(f"`{server.name}` does not answer: {dict(faults)}\n{server.said()}")
 

@@ -70,28 +70,25 @@ def started(setups: Sequence[Setup], folder: Path, upstream: str, core: int | No
         yield servers
 
 
-def ours(name: str, rules: str, *options: str, settings: Mapping[str, Any] | None = None, note: str = "") -> Setup:
+def ours(name: str, rules: str, note: str, **settings: str) -> Setup:
     """Wardlaw.
 
     Args:
         name: in the tables.
         rules: `ten` for the ten patterns, else a pack.
-        options: of the command line.
-        settings: of a settings file.
-        note: in the list of servers.
+        note: in the table of servers.
+        settings: environment variables without `WARDLAW_`, in lower case, over the server's own defaults.
     """
 
     def command(place: Place) -> list[str]:
-        chosen = str(write_rules(place.folder / "rules.yaml")) if rules == "ten" else rules
+        if rules == "ten":
+            write_rules(place.folder / "rules.yaml")
+        chosen = "rules.yaml" if rules == "ten" else rules
         made = [sys.executable, "-m", "server.cli.main", "serve", "--port", str(place.port)]
-        made += ["--upstream", place.upstream, "--constitution", chosen, *options]
-        if settings:
-            path = place.folder / "settings.yaml"
-            path.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
-            made += ["--config", str(path)]
-        return made
+        return [*made, "--upstream", place.upstream, "--constitution", chosen]
 
-    return Setup(name, command, {"PYTHONPATH": str(HERE.parent)}, note)
+    variables = {f"WARDLAW_{key.upper()}": value for key, value in settings.items()}
+    return Setup(name, command, {"PYTHONPATH": str(HERE.parent), **variables}, note)
 
 
 def write_rules(path: Path) -> Path:

@@ -36,9 +36,11 @@ from benchmarks._server_setups import Setup, floor, litellm, nemo, ours, started
 def setups(asked: argparse.Namespace) -> list[Setup]:
     """Who is measured, in the order of the tables."""
     found = [
-        ours("ten patterns", "ten", "--no-meaning", note="the ten patterns, both ways"),
-        ours("base, patterns", "base", "--no-meaning", note="all patterns of the pack `base`"),
-        ours("base, meaning", "base", note="the pack `base` with all its stages"),
+        ours("ten patterns", "ten", "the ten patterns, both ways", gate__meaning="false"),
+        ours("ten patterns, quiet", "ten", "no log line a decision", gate__meaning="false", log__decisions="false"),
+        ours("ten patterns, database", "ten", "answers wait for it", gate__meaning="false", audit__write="database"),
+        ours("base, patterns", "base", "all patterns of the pack `base`", gate__meaning="false"),
+        ours("base, meaning", "base", "the pack `base`, all stages"),
         floor(asked.floor, patterns=False),
         floor(asked.floor, patterns=True),
     ]
