@@ -1,0 +1,344 @@
+"""One stream: what its events add, what they repeat, and what of it has left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from guard.guarding.incoming import Unscannable
+from guard.guarding.rulings import Ruling
+from guard.window.outcomes import Channel
+from server.dialects._leaves import Leaf, Rewriting, apart
+from server.dialects.base import Delta, Ending, Fault, Json
+from server.dialects.responses.closing import Sending
+from server.dialects.responses.events import (
+    ADDED,
+    DELTA_MEMBERS,
+    DELTAS,
+    DONE,
+    DONES,
+    Look,
+    item_of,
+    look_at,
+    part_of,
+    told,
+)
+from server.dialects.responses.faults import failure
+from server.dialects.responses.items import Group
+from server.dialects.responses.lanes import Key, Lanes, Text
+from server.dialects.responses.response import ASIDE, bare, text_of
+from server.dialects.responses.telling import tell
+from server.upstreams.base import Event
+
+_TEXT = Channel("text")
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One text in an event that is no plain delta."""
+
+    text: Text
+    leaf: Leaf
+    """In the event."""
+    how: str
+    """`repeats` what came; `extends` it, the whole text standing there; `grows` by what stands there; is `anew`."""
+    fresh: str = ""
+    """What the event adds."""
+    before: str = ""
+    """What stands before that in the channel."""
+    channel: Channel = _TEXT
+    now: str | None = None
+    """What is to stand there of what it adds, where that was changed."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """All texts in an event, kept from when it comes until it leaves."""
+
+    event: Event
+    entries: list[_Entry]
+    pieces: dict[Channel, str] = field(default_factory=dict)
+
+
+class ResponsesStream:
+    """See `Streamed`. All events leave through `settled`, which numbers them anew and keeps account of them."""
+
+    def __init__(self, body: Json, ending: Ending) -> None:
+        """A stream of which nothing has come."""
+        self._ending: Ending = ending
+        self._texts: dict[Key, Text] = {}
+        self._fast: dict[tuple[object, object, object], Text] = {}
+        self._lanes = Lanes()
+        self._places: dict[str, int] = {}
+        self._plans: dict[int, _Plan] = {}
+        self._behind: dict[int, Event] = {}  # deltas before which a line end stands in their channel
+        self._looked: tuple[Event, Look] | None = None
+        self._nth = 0
+        self._came: list[tuple[object, ...]] = []  # items and parts that were begun, in order
+        self._sending = Sending(body, self._texts, ending)
+
+    @property
+    def repeats(self) -> bool:
+        """True: the events that end a part, an item or the answer say all of it once more."""
+        return True
+
+    def choices(self) -> int:
+        """One."""
+        return 1
+
+    def texts(self, event: Event) -> list[Delta]:
+        """See `Streamed.texts`."""
+        data = event.data
+        if data is None:
+            return []
+        kind = data.get("type")
+        spot = DELTAS.get(kind)
+        if spot is None or not data.keys() <= DELTA_MEMBERS:
+            return self._planned(event, data)
+        text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
+        if text is None:
+            key = (item_of(data) if "output_index" in data or spot.group != "note" else ASIDE, spot.path(data))
+            text = self._fast[kind, data.get("output_index"), data.get(spot.counts)] = self._text(key, spot.group)
+        delta = data.get("delta")
+        if type(delta) is not str:
+            raise ValueError("delta: not a string")
+        if not delta:
+            return []
+        channel, before = self._lanes.enter(text)
+        text.add(delta)
+        if before:
+            self._behind[id(event)] = event
+            delta = before + delta
+        return [(0, channel, delta)]
+
+    def unscannable(self, event: Event) -> Unscannable | None:
+        """See `Streamed.unscannable`."""
+        data = event.data
+        if data is None:
+            return Unscannable("stream", "event") if event.kind == "data" else None
+        if data.get("type") in DELTAS and data.keys() <= DELTA_MEMBERS:
+            return None
+        opaque = self._look(event, data).seen.opaque
+        return opaque[0] if opaque else None
+
+    def closed(self, event: Event) -> list[tuple[int, Channel]]:
+        """The channels in which nothing more comes after this event, once its own texts were fed.
+
+        A window that is told of it lets their ends go; else these would wait, and all behind them, for more to follow.
+        """
+        data = event.data
+        kind = data.get("type") if data else None
+        if data is None or kind not in (ADDED, DONE):
+            return []
+        item = item_of(data)
+        if kind == DONE:
+            over = [
+                text for (of, _), text in self._texts.items() if of == item and text.group not in ("said", "refusal")
+            ]
+        elif isinstance(data.get("item"), dict) and data["item"].get("type") == "message":
+            return []  # what one message begins, the next may end
+        else:
+            over = [text for text in self._texts.values() if text.group in ("said", "refusal") and not text.open]
+        closing = []
+        for text in over:
+            if text.lane is not None and text.lane.owner is text and not text.lane.closed:
+                text.lane.closed = True
+                closing.append((0, text.lane.channel))
+        return closing
+
+    def cut(self, event: Event, texts: Mapping[tuple[int, Channel], str], *, first: bool, last: bool) -> Event | None:
+        """See `Streamed.cut`. An event that carries whole texts leaves whole, with its last piece."""
+        plan = self._plans.get(id(event))
+        if plan is not None:
+            return self._cut_whole(plan, texts, first=first, last=last)
+        data = event.data
+        if data is None or data.get("type") not in DELTAS:
+            return event if first and last else None
+        text = "".join(texts.values())
+        if first and id(event) in self._behind:
+            text = text.removeprefix("\n")
+        if not text:
+            return None
+        if first and last and text == data["delta"]:
+            return event
+        piece = {name: value for name, value in data.items() if name in DELTA_MEMBERS} | {"delta": text}
+        if "logprobs" in piece:
+            piece["logprobs"] = []
+        return told(piece)
+
+    def settled(self, event: Event, sent: Mapping[tuple[int, Channel], str]) -> Event:
+        """See `Streamed.settled`. To be called for every event that leaves, in the order in which they do."""
+        sending = self._sending
+        data = event.data
+        if data is None:
+            return sending.own(event)
+        kind = data.get("type")
+        spot = DELTAS.get(kind)
+        if spot is not None:
+            text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
+            if text is not None and id(event) not in self._plans:
+                text.send(data["delta"])
+                return sending.numbered(event, data)
+        if sending.is_own(event):
+            return event
+        plan = self._plans.pop(id(event), None)
+        if plan is None:
+            # Its texts were never seen, so none of them may leave.
+            self._planned(event, data)
+            plan = self._plans.pop(id(event))
+            for entry in plan.entries:
+                entry.now = "" if entry.how != "repeats" else None
+        filled = self._filled(plan, leaving=True)
+        return sending.numbered(event if filled is data else told(filled), filled)
+
+    def without(self, event: Event, choices: Set[int]) -> Event | None:
+        """See `Streamed.without`."""
+        return None if 0 in choices and event.kind != "comment" else event
+
+    def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
+        """See `Streamed.stopped`. What they say is filled in when they leave, from what has left before them."""
+        ending = self._ending if ruling.filtered else None
+        return self._sending.close(self._came, ruling.text or "", ending)
+
+    def ended(self) -> list[Event]:
+        """See `Streamed.ended`."""
+        return [] if self._sending.over else self._sending.finish(self._came)
+
+    def fault(self, fault: Fault) -> list[Event]:
+        """See `Streamed.fault`: an `error`, and an answer that has failed."""
+        return self._sending.tell(failure(fault, self._sending.answer()))
+
+    def whole(self, response: Json) -> list[Event]:
+        """See `Streamed.whole`."""
+        return self._sending.tell(tell(response))
+
+    def noted(self, event: Event, wardlaw: Json) -> Event:
+        """See `Streamed.noted`: the answer that the last event carries gets the object."""
+        data = event.data or {}
+        response = data.get("response")
+        if isinstance(response, dict):
+            return told({**data, "response": {**response, "wardlaw": wardlaw}})
+        return told({**data, "wardlaw": wardlaw})
+
+    def _text(self, key: Key, group: Group) -> Text:
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = Text(key, group)
+        return text
+
+    def _look(self, event: Event, data: Json) -> Look:
+        if self._looked is not None and self._looked[0] is event:
+            return self._looked[1]
+        self._nth += 1
+        look = look_at(data, self._places, self._nth)
+        self._looked = (event, look)
+        return look
+
+    def _planned(self, event: Event, data: Json) -> list[Delta]:
+        """Take in an event that may carry several texts, or repeat some."""
+        self._note(data)
+        look = self._look(event, data)
+        plan = self._plans[id(event)] = _Plan(event, [])
+        deltas: list[Delta] = []
+        for key, group, leaf in look.seen.texts:
+            text = self._text(key, group)
+            text.open = text.open and look.open
+            entry = _Entry(text, leaf, "repeats")
+            came = text.came
+            if look.grows:
+                entry.how, entry.fresh = "grows", leaf.text
+                text.add(leaf.text)
+            elif leaf.text == came or (came.startswith(leaf.text) and look.open):
+                pass
+            elif leaf.text.startswith(came) and text.goes_on:
+                entry.how, entry.fresh = "extends", leaf.text[len(came) :]
+                text.add(entry.fresh)
+            else:
+                entry.how, entry.fresh = "anew", leaf.text
+                text.restart(leaf.text)
+            plan.entries.append(entry)
+            if entry.fresh:
+                entry.channel, entry.before = self._lanes.enter(text, anew=entry.how == "anew")
+                deltas.append((0, entry.channel, entry.before + entry.fresh))
+        return deltas
+
+    def _note(self, data: Json) -> None:
+        """Keep account of what is begun, and of what ends."""
+        kind = data.get("type")
+        if kind == ADDED and isinstance(item := data.get("item"), dict):
+            self._came.append(("item", item_of(data)))
+            self._places[str(item.get("id", ""))] = item_of(data)
+        elif kind == DONE:
+            place = item_of(data)
+            for (item_place, _), text in self._texts.items():
+                if item_place == place:
+                    text.open = False
+        elif kind in DONES:
+            spot = DONES[kind][0]
+            text_ended = self._texts.get((item_of(data), spot.path(data)))
+            if text_ended is not None and kind != "response.shell_call_command.added":
+                text_ended.open = False
+        elif (where := part_of(data)) is not None:
+            self._came.append(("part", item_of(data), *where))
+
+    def _cut_whole(
+        self, plan: _Plan, texts: Mapping[tuple[int, Channel], str], *, first: bool, last: bool
+    ) -> Event | None:
+        if first:
+            plan.pieces = {}
+        for (_, channel), text in texts.items():
+            plan.pieces[channel] = plan.pieces.get(channel, "") + text
+        if not last:
+            return None
+        by_channel: dict[Channel, list[_Entry]] = {}
+        for entry in plan.entries:
+            if entry.fresh:
+                by_channel.setdefault(entry.channel, []).append(entry)
+        for channel, entries in by_channel.items():
+            edited = plan.pieces.get(channel, "")
+            if entries[0].before:
+                edited = edited.removeprefix("\n")
+            leaves = [Leaf((), entry.fresh) for entry in entries]
+            for entry, now in zip(entries, apart(leaves, edited), strict=True):
+                entry.now = now
+        made = told(self._filled(plan, leaving=False))
+        self._plans[id(made)] = _Plan(made, plan.entries)
+        return made
+
+    def _filled(self, plan: _Plan, *, leaving: bool) -> Json:
+        """The event's data with its texts as they may leave."""
+        data = plan.event.data or {}
+        copy = None
+        for entry in plan.entries:
+            text = entry.text
+            fresh = entry.fresh if entry.now is None else entry.now
+            if entry.how == "repeats":
+                stands = text.left
+            elif entry.how == "extends":
+                stands = text.left + fresh
+            else:
+                stands = fresh
+            if leaving and entry.how == "grows":
+                text.send(fresh)
+            elif leaving and entry.how != "repeats":
+                text.sent(stands)
+            if stands != _at(data, entry.leaf):
+                copy = copy or Rewriting(data)
+                copy.write(entry.leaf, stands)
+                bare(copy, data, entry.leaf.path)
+        filled = data if copy is None else copy.done()
+        response = filled.get("response")
+        if copy is not None and isinstance(response, dict) and isinstance(response.get("output_text"), str):
+            response = {**response, "output_text": text_of(response)}
+            filled = {**filled, "response": response}
+        return filled
+
+
+def _at(data: Json, leaf: Leaf) -> object:
+    """What stands at a leaf's place."""
+    if leaf.is_name:
+        return leaf.path[-1]
+    found: object = data
+    for step in leaf.path:
+        found = found[step]  # type: ignore[index]
+    return found
