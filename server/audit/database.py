@@ -162,6 +162,7 @@ class Database:
             if _is_of_a_row(error):
                 raise
             kind = Unreachable if isinstance(error, exc.OperationalError | exc.InterfaceError) else AuditError
+            self._is_ready = False  # it may come back as another one: restored, or made anew
             raise kind(f"the database `{self.shown}` cannot be used: {_reason(error)}", self._hint()) from error
         except (exc.TimeoutError, OSError, Timeout) as error:
             raise Unreachable(f"the database `{self.shown}` cannot be used: {error}", self._hint()) from error

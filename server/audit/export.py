@@ -42,7 +42,7 @@ def export(path: Path, found: Iterable[Found]) -> int:
         raise AuditError(f"unknown ending of `{path}`", f"give a file that ends in {', '.join(ENDINGS)}")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with open(partial, "wb", opener=_for_me_alone) as file:  # noqa: PTH123 - a Path takes no opener
+        with open(partial, "wb", opener=_for_me_alone) as file:
             count = write(file, found)
         partial.replace(path)
     except OSError as error:

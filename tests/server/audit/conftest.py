@@ -43,7 +43,7 @@ class Postgres:
         self.start()
 
     def start(self) -> None:
-        options = f"-h '' -k {self.folder} -c fsync=off -c synchronous_commit=off -c shared_buffers=16MB"
+        options = f"-h '' -k {self.folder} -c fsync=off -c shared_buffers=16MB"
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
 
     def stop(self) -> None:
