@@ -31,6 +31,8 @@ class RowState:
     """The most tokens it may draw: `max_tokens`, or what the context leaves."""
     cancelled: Callable[[], bool]
     logprobs: int = 0
+    told: Callable[[RowState], None] | None = None
+    """Called after every token, the last one among them."""
     ids: list[int] = field(default_factory=list)
     drawn: list[TokenLogprob] = field(default_factory=list)
     finish: str = ""
@@ -116,6 +118,8 @@ class Ends:
         for row in self._rows:
             if not row.finish:
                 row.finish = self._finish(row)
+                if row.told is not None:
+                    row.told(row)
         return torch.tensor([bool(row.finish) for row in self._rows], device=input_ids.device)
 
     def _finish(self, row: RowState) -> str:

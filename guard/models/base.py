@@ -9,7 +9,8 @@ ModelError                  a model could not answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -75,6 +76,18 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a model has written since the piece before."""
+
+    text: str = ""
+    reasoning: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens in `text`, where they were asked for and come with it."""
+    reply: Reply | None = None
+    """In the last piece alone: the whole answer. Its text and reasoning are those of all pieces joined."""
+
+
 @runtime_checkable
 class ChatModel(Protocol):
     """A chat model. Calls may run concurrently; a model bounds its own concurrency."""
@@ -96,6 +109,33 @@ class ChatModel(Protocol):
 
     async def close(self) -> None:
         """Let go of connections, threads and memory. May be called twice."""
+
+
+@runtime_checkable
+class StreamingChatModel(ChatModel, Protocol):
+    """A chat model that gives its answer while it writes it."""
+
+    def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Answer one conversation piece by piece. Closing the generator (`aclose`) ends the work on the answer.
+
+        Raises:
+            ModelError: while it is read, as for `chat`.
+        """
+
+
+async def streamed(model: ChatModel, ask: Ask) -> AsyncGenerator[Piece, None]:
+    """The pieces of an answer: one alone, where the model cannot stream.
+
+    Raises:
+        ModelError: while it is read, as for `ChatModel.chat`.
+    """
+    if not isinstance(model, StreamingChatModel):
+        reply = await model.chat(ask)
+        yield Piece(reply.text, reply.reasoning or "", reply.logprobs or (), reply)
+        return
+    async with aclosing(model.stream(ask)) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 class ModelError(WardlawError):

@@ -11,12 +11,14 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guard.models._handover import CancelledWork, Handover
 from guard.models._shared import Shared
 from guard.models._spec import at_least, missing_hint, split_options, weights_mark
 from guard.models.base import (
@@ -26,6 +28,7 @@ from guard.models.base import (
     ModelConfigError,
     ModelError,
     ModelUnavailable,
+    Piece,
     Reply,
     TokenLogprob,
     Usage,
@@ -123,6 +126,26 @@ class GgufModel:
                 raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
             raise
 
+    async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Answer one conversation, a piece for each token or so; closing the generator frees its slot.
+
+        Raises:
+            ModelError: as for `chat`.
+        """
+        if self._engine is None:
+            raise ModelUnavailable(f"model `{self._identity}` is closed", "open it again")
+        pieces: Handover[Piece, Reply] = Handover()
+        call = _Call(ask, pieces.put)
+        try:
+            async with aclosing(pieces.until(self._engine.pool.submit(self._engine.answer, call))) as coming:
+                async for piece in coming:
+                    yield piece
+            yield Piece(reply=pieces.result())
+        except CancelledWork:
+            raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
+        finally:
+            call.cancelled.set()
+
     async def close(self) -> None:
         """Let go of the file; the memory is freed with its last opening."""
         engine, self._engine = self._engine, None
@@ -133,8 +156,9 @@ class GgufModel:
 class _Call:
     """One ask on its way through llama.cpp's stream: what came so far, and whether anyone still waits for it."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, told: Callable[[Piece], None] | None = None) -> None:
         self.ask = ask
+        self.told = told
         self.cancelled = threading.Event()
         self.text: list[str] = []
         self.reasoning: list[str] = []
@@ -150,10 +174,14 @@ class _Call:
             return True
         for choice in chunk.get("choices", ()):
             delta = choice.get("delta", {})
-            self.text.append(delta.get("content") or "")
-            self.reasoning.append(delta.get("reasoning_content") or "")
+            text, reasoning = delta.get("content") or "", delta.get("reasoning_content") or ""
+            logprobs = tuple(_logprob(token) for token in (choice.get("logprobs") or {}).get("content") or ())
+            self.text.append(text)
+            self.reasoning.append(reasoning)
+            self.logprobs.extend(logprobs)
             self.finish = choice.get("finish_reason") or self.finish
-            self.logprobs.extend(_logprob(token) for token in (choice.get("logprobs") or {}).get("content") or ())
+            if self.told is not None and (text or reasoning or logprobs):
+                self.told(Piece(text, reasoning, logprobs))
         if usage := chunk.get("usage"):
             self.usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
         return self.cancelled.is_set()

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from guard.exchange import Message
 from guard.models._batch import LengthBatcher
 from guard.models._draw import Draw, Ends, RowState
+from guard.models._handover import CancelledWork, Handover
 from guard.models._hub import Loaded, Place, find, load
 from guard.models._shared import Shared
 from guard.models._spec import at_least, one_of, split_options
+from guard.models._spelling import Teller
 from guard.models.base import (
     Ask,
     ChatModel,
     ContextTooLong,
     ModelError,
     ModelUnavailable,
+    Piece,
     Reply,
     Usage,
 )
@@ -102,6 +107,36 @@ class HfModel:
                 raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
             raise ModelError(f"`{self._identity}` could not answer: {_line(error)}", "run it again") from error
 
+    async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Answer one conversation, a piece for each token or so; closing the generator ends the row's generation.
+
+        Raises:
+            ModelError: as for `chat`.
+        """
+        engine = self._engine
+        if engine is None:
+            raise ModelUnavailable(f"model `{self._identity}` is closed", "open it again")
+        pieces: Handover[Piece, Reply] = Handover()
+        if ask.sampling.seed is None:  # so that a batch that is begun again draws the same
+            ask = replace(ask, sampling=replace(ask.sampling, seed=random.getrandbits(63)))
+        row = _Row(ask, Teller(pieces.put))
+        try:
+            await asyncio.get_running_loop().run_in_executor(engine.prompts, engine.prepare, row)
+            async with aclosing(pieces.until(engine.batcher.submit(row))) as coming:
+                async for piece in coming:
+                    yield piece
+            yield Piece(reply=pieces.result())
+        except (CancelledWork, asyncio.CancelledError):
+            if self._engine is None and not _is_cancelled():
+                raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
+            raise
+        except RuntimeError as error:
+            if self._engine is None:
+                raise ModelUnavailable(f"model `{self._identity}` was closed", "open it again") from None
+            raise ModelError(f"`{self._identity}` could not answer: {_line(error)}", "run it again") from error
+        finally:
+            row.cancelled.set()  # its batch goes on without it
+
     async def close(self) -> None:
         """Let go of the model; the memory is freed with its last opening."""
         engine, self._engine = self._engine, None
@@ -114,6 +149,7 @@ class _Row:
     """One ask, and its prompt in tokens."""
 
     ask: Ask
+    teller: Teller | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     prompt: list[int] = field(default_factory=list)
     room: int = 0
@@ -184,7 +220,7 @@ class _Engine:
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         loaded, width = self.loaded, max(len(row.prompt) for row in rows)
-        states = [RowState(row.ask.sampling, row.room, row.cancelled.is_set, row.ask.logprobs) for row in rows]
+        states = [self._state(row) for row in rows]
         # padding stands left: the last prompt token of every row meets its first new one
         ids = [[loaded.pad] * (width - len(row.prompt)) + row.prompt for row in rows]
         mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows]
@@ -205,6 +241,12 @@ class _Engine:
     def _read(self, ids: list[int], skip_special: bool = True) -> str:
         text = self.loaded.tokenizer.decode(ids, skip_special_tokens=skip_special, clean_up_tokenization_spaces=False)
         return str(text)
+
+    def _state(self, row: _Row) -> RowState:
+        sampling, told = row.ask.sampling, None
+        if row.teller is not None:
+            told = row.teller.begin(self._read, self.loaded.ends, sampling.stop, thinking=row.thinking)
+        return RowState(sampling, row.room, row.cancelled.is_set, row.ask.logprobs, told)
 
     def _reply(self, row: _Row, state: RowState) -> Reply:
         ids = state.ids[:-1] if state.ids[-1] in self.loaded.ends else state.ids

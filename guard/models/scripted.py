@@ -26,8 +26,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -40,15 +42,15 @@ from guard.models.base import (
     ModelConfigError,
     ModelError,
     ModelUnavailable,
+    Piece,
     Reply,
     TokenLogprob,
     Usage,
 )
 
-if TYPE_CHECKING:
-    import re
-
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+_WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 
 
 class _Strict(BaseModel):
@@ -200,6 +202,26 @@ class ScriptedModel:
             if outcome.error is not None:
                 raise _error(outcome.error, self._file)
             return _reply(outcome, ask)
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Give the first reply that matches, word by word; its delay is spread over the words.
+
+        Raises:
+            ModelError: as for `chat`.
+        """
+        async with self._limit:
+            outcome = self._find(ask)
+            pause = outcome.delay_ms / 1000
+            if outcome.error is not None:
+                await asyncio.sleep(pause)
+                raise _error(outcome.error, self._file)
+            reply = _reply(outcome, ask)
+            pieces = [Piece(reasoning=word) for word in _WORD.findall(reply.reasoning or "")]
+            pieces += [Piece(word) for word in _WORD.findall(reply.text)]
+            for piece in pieces:
+                await asyncio.sleep(pause / len(pieces))
+                yield piece
+            yield Piece(reply=reply)
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -39,7 +39,7 @@ class HttpUpstream:
     came, which happens when it ends idle connections just then, is it sent a second time.
     """
 
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(self, settings: UpstreamSettings, *, credentials: bool = True) -> None:
         """Nothing is sent before the first call.
 
         Raises:
@@ -49,7 +49,7 @@ class HttpUpstream:
         self._base = checked(settings.url)
         self._key = settings.key.get_secret_value().strip() if settings.key is not None else ""
         self._dialects = frozenset(settings.apis or _USUAL[settings.kind])
-        self._handed = names_there(settings.kind, own_key=bool(self._key))
+        self._handed = names_there(settings.kind, own_key=bool(self._key) or not credentials)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
         self._urls: dict[str, yarl.URL] = {}
         self._ready = (float("-inf"), False)
