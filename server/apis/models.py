@@ -1,0 +1,35 @@
+"""`GET /v1/models` and `GET /v1/models/{model}`: the upstream's own models."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from server.apis._small import SmallEndpoint, passed
+from server.parts import Parts
+
+OPENAPI = {
+    "/v1/models": {
+        "get": {
+            "summary": "The models of the upstream, as it lists them",
+            "tags": ["models"],
+            "responses": {"200": {"description": "OpenAI's list of models"}},
+        }
+    },
+    "/v1/models/{model}": {
+        "get": {
+            "summary": "One model of the upstream",
+            "tags": ["models"],
+            "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "OpenAI's object of a model"}},
+        }
+    },
+}
+
+
+def routes(parts: Parts) -> list[BaseRoute]:
+    """Both are for those who may chat."""
+    endpoint = SmallEndpoint(parts, "chat", passed)
+    return [
+        Route("/v1/models", endpoint, methods=["GET"]),
+        Route("/v1/models/{model:path}", endpoint, methods=["GET"]),
+    ]
