@@ -6,7 +6,7 @@ guarded = await guard.chat([Message("user", "...")])
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from guard.exchange import Message
 from guard.gate import Gate
@@ -71,7 +71,7 @@ class Guard:
 
     def stream(
         self, messages: Sequence[Message] | str, sampling: Sampling | None = None
-    ) -> AsyncIterator[str | Guarded]:
+    ) -> AsyncGenerator[str | Guarded, None]:
         """Ask the model, guarded, and read the answer as it is released.
 
         Yields:

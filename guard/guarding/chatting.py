@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 from guard.guarding.decision import Decision
 from guard.guarding.editing import edited
 from guard.guarding.incoming import Answer
+from guard.guarding.rulings import Redraw
 from guard.guarding.watch import Watch
-from guard.models.base import Ask, ChatModel, Reply, Sampling
-from guard.window.outcomes import Channel
+from guard.models.base import Ask, ChatModel, Reply, Sampling, streamed
+from guard.window.outcomes import Channel, Released, Stopped
+from guard.window.relay import Delta, relay
 from rules.schema import Action
 
 _TEXT, _REASONING = Channel(), Channel("reasoning")
@@ -48,17 +50,22 @@ async def chat(model: ChatModel, watch: Watch, sampling: Sampling) -> Guarded:
 
 
 async def _answer(model: ChatModel, watch: Watch, ask: Ask, reply: Reply) -> Guarded:
-    async def redraw(count: int) -> Sequence[Answer]:
-        drawn = await asyncio.gather(*(model.chat(_draw(ask, number)) for number in range(1, count + 1)))
-        return [_answered(reply) for reply in drawn]
-
     answer = _answered(reply)
-    [ruling] = await watch.rule([answer], redraw)
+    [ruling] = await watch.rule([answer], _redraw(model, ask))
     decision = watch.decision()
     if ruling.text is not None:
         return Guarded(ruling.text, decision)
     texts = {**(ruling.answer or answer).texts, **ruling.edits}
     return Guarded(texts.get(_TEXT, ""), decision, texts.get(_REASONING))
+
+
+def _redraw(model: ChatModel, ask: Ask) -> Redraw:
+    async def redraw(count: int) -> Sequence[Answer]:
+        asks = [_draw(ask, number) for number in range(1, count + 1)]
+        drawn = await asyncio.gather(*map(model.chat, asks), return_exceptions=True)
+        return [_answered(reply) for reply in drawn if isinstance(reply, Reply)]
+
+    return redraw
 
 
 def _answered(reply: Reply) -> Answer:
@@ -78,8 +85,38 @@ async def _cancel(task: asyncio.Task[Reply]) -> None:
         await task
 
 
-async def stream(model: ChatModel, watch: Watch, sampling: Sampling) -> AsyncIterator[str | Guarded]:
+async def stream(model: ChatModel, watch: Watch, sampling: Sampling) -> AsyncGenerator[str | Guarded, None]:
     """One answer in pieces, and at the end the whole of it with the decision."""
-    guarded = await chat(model, watch, sampling)
-    yield guarded.text
-    yield guarded
+    admission = await watch.admit()
+    if admission.action is Action.BLOCK:
+        yield admission.reply
+        yield Guarded(admission.reply, watch.decision())
+        return
+    ask = Ask(edited(watch.messages, admission.edits), sampling)
+    if admission.whole:
+        guarded = await _answer(model, watch, ask, await model.chat(ask))
+        yield guarded.text
+        yield guarded
+        return
+    said: dict[Channel, list[str]] = {_TEXT: [], _REASONING: []}
+    async with aclosing(relay(watch.window(), _deltas(model, ask))) as passed:
+        async for _, channel, outcome in passed:
+            if isinstance(outcome, Stopped):
+                ruling = await watch.stopped(0, outcome, _redraw(model, ask))
+                said[_TEXT].append(replacement := ruling.text or "")
+                yield replacement
+                break
+            if isinstance(outcome, Released):
+                said[channel].append(outcome.text)
+                if channel == _TEXT:
+                    yield outcome.text
+    yield Guarded("".join(said[_TEXT]), watch.decision(), "".join(said[_REASONING]) or None)
+
+
+async def _deltas(model: ChatModel, ask: Ask) -> AsyncGenerator[Delta, None]:
+    async with aclosing(streamed(model, ask)) as pieces:
+        async for piece in pieces:
+            if piece.reasoning:
+                yield 0, _REASONING, piece.reasoning
+            if piece.text:
+                yield 0, _TEXT, piece.text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from guard.exchange import Exchange, Message
 from guard.guarding.incoming import Answer
@@ -16,27 +15,36 @@ from guard.window.choice import rank
 from guard.window.outcomes import Channel
 from rules.schema import Action
 
+_READ = 2000
+"""Characters of the user's turn by which its language is told."""
 
-@dataclass(frozen=True)
+
 class Asked:
     """What was asked."""
 
-    conversation: Sequence[Message]
-    """As the model sees it."""
-    said: Sequence[Message]
-    """As the client sent it."""
-    mends: Sequence[Finding] = ()
-    """What was found in the prompt that asks for the answer to be mended, the gravest first."""
+    __slots__ = ("_language", "_said", "conversation", "exchange", "mends")
 
-    @cached_property
-    def exchange(self) -> Exchange:
+    def __init__(self, conversation: Sequence[Message], said: Sequence[Message], mends: Sequence[Finding] = ()) -> None:
+        """A question.
+
+        Args:
+            conversation: as the model sees it.
+            said: as the client sent it.
+            mends: what was found in the prompt that asks for the answer to be mended, the gravest first.
+        """
+        self.conversation = conversation
+        self.mends = mends
+        self.exchange = Exchange(_last_turn(conversation))
         """What an answer is judged with: the user's last turn."""
-        return Exchange(_last_turn(self.conversation))
+        self._said = said
+        self._language = ""
 
-    @cached_property
+    @property
     def language(self) -> str:
-        """Of the user, by the last turn."""
-        return language_of("".join(turn.content for turn in _last_turn(self.said)))
+        """Of the user, by the last turn; found out only where the guard has to speak."""
+        if not self._language:
+            self._language = language_of("".join(turn.content for turn in _last_turn(self._said))[:_READ])
+        return self._language
 
 
 @dataclass(slots=True)
@@ -67,16 +75,28 @@ class Judged:
 
 def _last_turn(conversation: Sequence[Message]) -> tuple[Message, ...]:
     """The last user turn of a conversation: all of it that a verdict on an answer may depend on."""
-    return next(((message,) for message in reversed(conversation) if message.role == "user"), ())
+    for message in reversed(conversation):
+        if message.role == "user":
+            return (message,)
+    return ()
 
 
 async def judge(post: Post, exchange: Exchange, answers: Sequence[Answer], tally: Tally) -> list[Judged]:
     """Judge every text of every answer, all at once."""
-    judged = [Judged(answer) for answer in answers]
-    places = [(one, channel, text) for one in judged for channel, text in one.answer.texts.items() if text]
-    exchanges = [channel.exchange(exchange, text) for _, channel, text in places]
-    verdicts = await post.judge(exchanges, sum([len(text) for _, _, text in places]))
-    for (one, channel, _), verdict in zip(places, verdicts, strict=True):
+    judged: list[Judged] = []
+    places: list[tuple[Judged, Channel]] = []
+    exchanges: list[Exchange] = []
+    size = 0
+    for answer in answers:
+        one = Judged(answer)
+        judged.append(one)
+        for channel, text in answer.texts.items():
+            if text:
+                places.append((one, channel))
+                exchanges.append(channel.exchange(exchange, text))
+                size += len(text)
+    verdicts = await post.judge(exchanges, size)
+    for (one, channel), verdict in zip(places, verdicts, strict=True):
         one.verdicts[channel] = verdict
         tally.take(verdict)
     return judged

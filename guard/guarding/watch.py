@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from guard.exchange import Message
 from guard.gate import INLINE_LIMIT
+from guard.guarding.amending import spoken
 from guard.guarding.answers import blocked, decide, settle
 from guard.guarding.choices import Asked, Judged
 from guard.guarding.decision import Decision, decision_id
@@ -46,8 +46,7 @@ class Watch:
         self._post = post
         self._incoming = incoming
         self._tally = Tally(post, self.id)
-        self._heard = Heard()
-        self._conversation: Sequence[Message] = incoming.messages
+        self._asked = Asked(incoming.messages, incoming.messages)
         self._window: Window | None = None
 
     @property
@@ -59,7 +58,7 @@ class Watch:
         """Judge the prompt."""
         began = time.perf_counter()
         post, tally, incoming = self._post, self._tally, self._incoming
-        self._heard = heard = await hear(post, incoming.messages, tally)
+        heard = await hear(post, incoming.messages, tally)
         admission = PASS
         if heard.findings or heard.changes or heard.action is not Action.ALLOW or incoming.unscannable:
             admission = self._admission(heard)
@@ -108,6 +107,7 @@ class Watch:
         if stopped.action in MENDS and mends and not any(stopped.released.values()) and not stopped.degraded:
             verdict = Verdict(stopped.action, stopped.findings, Coverage(), post.gate.digest, {})
             ruling = await settle(post, asked, Judged(held, {stopped.channel: verdict}), redraw, tally)
+            ruling = self._as_text(ruling, stopped)
         else:
             reason: Reason = "answer" if "unscannable" in stopped.degraded else "degraded"
             ruling = blocked(post, asked, stopped.findings, reason, Action.REVISE)
@@ -144,10 +144,6 @@ class Watch:
         """All that has been found and done so far."""
         return self._tally.decide(self._window, complete=complete)
 
-    @cached_property
-    def _asked(self) -> Asked:
-        return Asked(self._conversation, self._incoming.messages, self._heard.mends)
-
     def _admission(self, heard: Heard) -> Admission:
         post, tally, incoming = self._post, self._tally, self._incoming
         action = heard.action
@@ -167,10 +163,18 @@ class Watch:
             edits[change.index, change.channel] = self._shown(change)
         if edits:
             action = worse(action, Action.REDACT)
-            self._conversation = edited(incoming.messages, edits)
+        self._asked = Asked(edited(incoming.messages, edits), incoming.messages, heard.mends)
         # What becomes of the answer is told by its ruling.
         tally.did(action if action not in MENDS else Action.REDACT if edits else Action.FLAG)
         return Admission(action, edits, rules=post.ranked(heard.findings), whole=bool(heard.mends))
+
+    def _as_text(self, ruling: Ruling, stopped: Stopped) -> Ruling:
+        """A ruling as a stream that has begun can carry it out: another draw is told as text, if it is all text."""
+        if ruling.answer is None:
+            return ruling
+        if any(channel.kind == "tool" for channel in ruling.answer.texts):
+            return blocked(self._post, self._asked, stopped.findings, "degraded", Action.REVISE)
+        return Ruling(ruling.action, text=spoken(ruling.answer), rules=ruling.rules)
 
     def _shown(self, change: Change) -> str:
         """What the model reads in place of an older text."""
@@ -178,8 +182,7 @@ class Watch:
             return change.text
         role = self._incoming.messages[change.index].role
         self._tally.withheld.append(where(change.index, change.channel))
-        language = Asked(self._conversation, self._incoming.messages).language
-        return self._post.replies.note(change.rule, role, change.channel, language)
+        return self._post.replies.note(change.rule, role, change.channel, self._asked.language)
 
 
 def _size(messages: Sequence[Message]) -> int:
