@@ -6,18 +6,22 @@ what breaks a rule too. Texts that are found again by it are judged when they co
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.routing import BaseRoute, Route
 
 from server.apis._small import SmallEndpoint, passed
 from server.parts import Parts
 
-OPENAPI = {
-    "/v1/embeddings": {
-        "post": {
-            "summary": "Embeddings by the upstream; the input is not judged",
-            "tags": ["embeddings"],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-            "responses": {"200": {"description": "OpenAI's list of embeddings"}},
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/v1/embeddings": {
+            "post": {
+                "summary": "Embeddings by the upstream; the input is not judged",
+                "tags": ["embeddings"],
+                "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+                "responses": {"200": {"description": "OpenAI's list of embeddings"}},
+            }
         }
     }
 }

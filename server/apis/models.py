@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.routing import BaseRoute, Route
 
 from server.apis._small import SmallEndpoint, passed
 from server.parts import Parts
 
-OPENAPI = {
-    "/v1/models": {
-        "get": {
-            "summary": "The models of the upstream, as it lists them",
-            "tags": ["models"],
-            "responses": {"200": {"description": "OpenAI's list of models"}},
-        }
-    },
-    "/v1/models/{model}": {
-        "get": {
-            "summary": "One model of the upstream",
-            "tags": ["models"],
-            "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
-            "responses": {"200": {"description": "OpenAI's object of a model"}},
-        }
-    },
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/v1/models": {
+            "get": {
+                "summary": "The models of the upstream, as it lists them",
+                "tags": ["models"],
+                "responses": {"200": {"description": "OpenAI's list of models"}},
+            }
+        },
+        "/v1/models/{model}": {
+            "get": {
+                "summary": "One model of the upstream",
+                "tags": ["models"],
+                "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {"200": {"description": "OpenAI's object of a model"}},
+            }
+        },
+    }
 }
 
 

@@ -32,41 +32,43 @@ from server.record import Record
 PART = "x-wardlaw-part"
 """Request header: as which part of an exchange the input is judged."""
 
-OPENAPI = {
-    "/v1/moderations": {
-        "post": {
-            "summary": "Judge texts by the constitution",
-            "tags": ["moderations"],
-            "parameters": [
-                {
-                    "name": PART,
-                    "in": "header",
-                    "description": "as which part of an exchange the input is judged",
-                    "schema": {"type": "string", "enum": [part.value for part in Part], "default": "prompt"},
-                }
-            ],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["input"],
-                            "properties": {
-                                "model": {"type": "string"},
-                                "input": {
-                                    "oneOf": [
-                                        {"type": "string"},
-                                        {"type": "array", "items": {"type": "string"}},
-                                        {"type": "array", "items": {"type": "object"}},
-                                    ]
-                                },
-                            },
-                        }
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/v1/moderations": {
+            "post": {
+                "summary": "Judge texts by the constitution",
+                "tags": ["moderations"],
+                "parameters": [
+                    {
+                        "name": PART,
+                        "in": "header",
+                        "description": "as which part of an exchange the input is judged",
+                        "schema": {"type": "string", "enum": [part.value for part in Part], "default": "prompt"},
                     }
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["input"],
+                                "properties": {
+                                    "model": {"type": "string"},
+                                    "input": {
+                                        "oneOf": [
+                                            {"type": "string"},
+                                            {"type": "array", "items": {"type": "string"}},
+                                            {"type": "array", "items": {"type": "object"}},
+                                        ]
+                                    },
+                                },
+                            }
+                        }
+                    },
                 },
-            },
-            "responses": {"200": {"description": "OpenAI's moderation object, `wardlaw` added to each result"}},
+                "responses": {"200": {"description": "OpenAI's moderation object, `wardlaw` added to each result"}},
+            }
         }
     }
 }

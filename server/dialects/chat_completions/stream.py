@@ -58,8 +58,9 @@ class ChatStream:
         self._head: Json | None = None
         self._others: dict[Path, Channel] = {}
         self._read: tuple[Event, _Found] | None = None
-        self._begun: set[int] = set()  # choices whose role has left
-        self._finished: set[int] = set()  # choices whose ending has left
+        # Choices whose role has left for sure. Servers that send it along with a text repeat it with every one, so that
+        # their clients bear it twice.
+        self._begun: set[int] = set()
 
     def texts(self, event: Event) -> list[Delta]:
         """See `Streamed.texts`. Text outside the choices counts as the first one's."""
@@ -102,17 +103,6 @@ class ChatStream:
         if data is event.data:
             return event
         return None if data is None else _events.event(data, event.name)
-
-    def ends(self, event: Event) -> bool:
-        """Whether all choices have ended with this event, or had before it; to be asked of each event that leaves."""
-        data = event.data
-        if data is None:
-            return event.kind == "done"
-        self._begin(data)
-        for choice in data.get("choices") or ():
-            if choice.get("finish_reason") is not None:
-                self._finished.add(choice.get("index", 0))
-        return len(self._finished) >= self._choices
 
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
         """See `Streamed.stopped`."""
