@@ -1,5 +1,6 @@
 """Anthropic's Messages API: `/v1/messages`."""
 
+from server.dialects.base import Dialect
 from server.dialects.messages.dialect import Messages
 
-DIALECT = Messages()
+DIALECT: Dialect = Messages()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -98,7 +98,7 @@ def files(value: object, path: Path, prefix: str = "") -> list[Unscannable]:
 
 def joined(slots: Sequence[Slot], joiner: str) -> str:
     """The text that the slots make together."""
-    return slots[0].text if len(slots) == 1 else joiner.join(slot.text for slot in slots)
+    return joiner.join(slot.text for slot in slots)
 
 
 def spread(slots: Sequence[Slot], joiner: str, text: str) -> list[str]:
@@ -142,39 +142,55 @@ def spread(slots: Sequence[Slot], joiner: str, text: str) -> list[str]:
 
 
 def replaced(value: Json, changes: Iterable[tuple[Slot, str]]) -> Json:
-    """A copy of an object with other texts in some slots."""
-    copy = deepcopy(value)
+    """A copy of an object with other texts in some slots. Only what lies on the way to them is copied."""
+    made = _Copy(value)
     gone: set[Path] = set()
     keys: list[tuple[Path, str]] = []
+    uncited: list[Json] = []
     for slot, text in changes:
         if text == slot.text:
             continue
-        *path, last = slot.path
         if slot.kind == "key":
             keys.append((slot.path, text))
             continue
-        holder: Any = copy
-        for step in path:
-            holder = holder[step]
-        if slot.kind == "input":
-            holder[last] = _object(text)
-            continue
-        holder[last] = text
+        place, last = slot.path[:-1], slot.path[-1]
+        holder = made.at(place)
+        holder[last] = _object(text) if slot.kind == "input" else text
         if slot.kind == "block":
-            holder.pop("citations", None)  # they quote, and point into, a text that is no more
+            uncited.append(holder)
         if slot.kind == "thinking" or (slot.kind == "block" and not text):
-            gone.add(tuple(path))
-    for place, text in sorted(keys, key=lambda each: -len(each[0])):
-        _rename(copy, place, text)
-    for place in sorted(gone, key=lambda each: each[-1], reverse=True):
-        blocks: Any = copy
-        for step in place[:-1]:
-            blocks = blocks[step]
+            gone.add(place)
+    for holder in uncited:  # citations quote, and point into, a text that is no more
+        holder.pop("citations", None)
+    # From the inmost on, so that the paths of those outside still lead to them.
+    for path, text in sorted(keys, key=lambda each: -len(each[0])):
+        _rename(made.at(path[:-1]), str(path[-1]), text)
+    for place in sorted(gone, key=lambda each: int(each[-1]), reverse=True):
+        blocks = made.at(place[:-1])
         if len(blocks) > 1:
             del blocks[place[-1]]
         else:  # no turn may be without a block
-            blocks[place[-1]] = {"type": "text", "text": blocks[0].get("thinking") or blocks[0].get("text") or ""}
-    return copy
+            blocks[0] = {"type": "text", "text": blocks[0].get("thinking") or blocks[0].get("text") or ""}
+    return made.value
+
+
+class _Copy:
+    """A copy that is made where it is written to; a deep one would be bound to the interpreter's stack."""
+
+    def __init__(self, value: Json) -> None:
+        self.value = dict(value)
+        self._own = {id(self.value)}
+
+    def at(self, path: Path) -> Any:
+        """What stands at a path, to be written to."""
+        holder: Any = self.value
+        for step in path:
+            inner = holder[step]
+            if id(inner) not in self._own:
+                inner = holder[step] = copy(inner)
+                self._own.add(id(inner))
+            holder = inner
+        return holder
 
 
 def _object(text: str) -> Json:
@@ -186,9 +202,7 @@ def _object(text: str) -> Json:
     return value if isinstance(value, dict) else {"withheld": text}
 
 
-def _rename(value: Any, path: Path, name: str) -> None:
-    for step in path[:-1]:
-        value = value[step]
-    items = [(name if key == path[-1] else key, inner) for key, inner in value.items()]
+def _rename(value: Json, old: str, new: str) -> None:
+    items = [(new if key == old else key, inner) for key, inner in value.items()]
     value.clear()
     value.update(items)

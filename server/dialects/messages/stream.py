@@ -14,7 +14,7 @@ from server.dialects.base import Delta, Fault, Json
 from server.dialects.messages.blocks import ASIDE, CALLS, Channels, Content, joiner, read_block, read_content
 from server.dialects.messages.events import delta, message_delta, message_events, stop, text_block
 from server.dialects.messages.events import event as made
-from server.dialects.messages.slots import Slot, leaves, replaced, spread
+from server.dialects.messages.slots import Slot, joined, leaves, replaced, spread
 from server.upstreams.base import Event
 
 _KEYS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -26,6 +26,8 @@ _EVENTS = frozenset(
 _DELTAS = frozenset((*_KEYS, "signature_delta", "citations_delta", "compaction_delta"))
 
 _PLAIN = frozenset(("text", "thinking", *CALLS))
+
+_NOTHING = Event(b"", None, "", "comment")
 
 Key: TypeAlias = tuple[int, Channel]
 
@@ -60,6 +62,9 @@ class MessageStream:
         self._next = 0
         self._ending = False
         self._ended = False
+        self._ours: dict[int, Event] = {}  # the events that end a stopped answer
+        self._close: Event | None = None
+        self._assumed = self._base = 0  # the index of their first block, as it was thought to be and as it is
         self._usage: Json = {"output_tokens": 0}
         self._parts: dict[int, str] = {}  # id of an event that goes whole or not at all -> what of it may leave
         self._changed: set[int] = set()  # blocks of reasoning that were not sent as they came
@@ -82,7 +87,11 @@ class MessageStream:
                     raise ValueError(f"delta.{key}: no text")
                 if channel is None or channel.kind != _KINDS[form]:
                     raise ValueError(f"delta.type: `{form}` in a block of another kind")
-                return [(0, channel, text)] if text else []
+                deltas: list[Delta] = [(0, channel, text)] if text else []
+                if len(data) == 3 and len(piece) == 2:
+                    return deltas
+                more = joined(_beside(data, "index", "delta") + _beside(piece, key), "\n")
+                return [*deltas, (0, ASIDE, more + "\n")] if more else deltas
         elif kind == "content_block_start":
             self._begin(data)
         elif kind == "message_start":
@@ -145,15 +154,21 @@ class MessageStream:
     def settled(self, event: Event, sent: Mapping[Key, str]) -> Event:
         """The event as it may leave."""
         data = event.data
+        if self._ours and (told := self._ending_with(event)) is not event:
+            return told
         if data is None:
             return event
         kind = data.get("type")
         if kind == "content_block_delta":
+            if data["index"] != self._open:
+                return _NOTHING  # its block's beginning was dropped with what was withheld
             if self._changed and data["index"] in self._changed and data["delta"].get("type") == "signature_delta":
                 return made({**data, "delta": {"type": "signature_delta", "signature": ""}})
         elif kind == "content_block_start":
             self._open, self._next = data["index"], data["index"] + 1
         elif kind == "content_block_stop":
+            if data.get("index") != self._open:
+                return _NOTHING
             self._open = None
         elif kind == "message_start":
             self._next = len(data["message"].get("content") or ())
@@ -168,17 +183,25 @@ class MessageStream:
         return None if 0 in choices else event
 
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
-        """The open block is closed, the reply is a block of its own, and the answer ends as one that was withheld."""
-        events = self._opening()
-        if ruling.text:
-            events += text_block(self._next, ruling.text)
-        if ruling.filtered:
-            details = {"type": "refusal", "category": None, "explanation": None}
-            events.append(message_delta("refusal", self._usage, stop_details=details))
+        """The open block is closed, the reply is a block of its own, and the answer ends as one that was withheld.
+
+        Events without a text may still wait to leave; `settled` sees to it that what is made here fits behind them.
+        """
+        first = self._opening() or [replace(_NOTHING)]
+        self._base = self._assumed = 0 if first[0].name == "message_start" else self._next
+        if ruling.answer is not None and isinstance(drawn := ruling.answer.source, dict):
+            _, *blocks, ending, ended = message_events(drawn, self._assumed)
         else:
-            events.append(message_delta("end_turn", self._usage))
+            blocks = text_block(self._assumed, ruling.text) if ruling.text else []
+            stop_details = {"type": "refusal", "category": None, "explanation": None}
+            details = {"stop_details": stop_details} if ruling.filtered else {}
+            ending = message_delta("refusal" if ruling.filtered else "end_turn", self._usage, **details)
+            ended = made({"type": "message_stop"})
+        events = [*first, *blocks, ending, ended]
+        self._ours = {id(each): each for each in events}
+        self._close = first[0]
         self._ended = True
-        return [*events, made({"type": "message_stop"})]
+        return events
 
     def ended(self) -> list[Event]:
         """What is missing of a proper end: nothing after `stopped`."""
@@ -208,6 +231,21 @@ class MessageStream:
     def noted(self, event: Event, wardlaw: Json) -> Event:
         """A copy of an event with the object `wardlaw` added: the official clients keep unknown keys."""
         return made({**(event.data or {}), "wardlaw": wardlaw})
+
+    def _ending_with(self, event: Event) -> Event:
+        """An event that leaves after the answer was stopped: ours in its right place, another only where it is due."""
+        data = event.data
+        if id(event) not in self._ours:
+            # A block of which no text will follow is not begun, or a client would be left with an empty one.
+            return _NOTHING if event.name == "content_block_start" else event
+        if event is self._close and event.name != "message_start":
+            self._base = self._next
+            told = _NOTHING if self._open is None else stop(self._open)
+            self._open = None
+            return told
+        if data is not None and "index" in data and self._base != self._assumed:
+            return made({**data, "index": data["index"] - self._assumed + self._base})
+        return event
 
     def _opening(self) -> list[Event]:
         """What has to stand before a block of ours: the message's beginning, or the end of the block that is open."""
@@ -246,15 +284,18 @@ class MessageStream:
             read_block(block, ("content_block",), self._blocks[data["index"]], content)
             if follows and block["type"] in CALLS:
                 content.slots = {channel: slots for channel, slots in content.slots.items() if channel == ASIDE}
+            content.add(ASIDE, _beside(data, "content_block", "index"))
         elif kind == "content_block_delta":
             content.add(ASIDE, leaves(data["delta"], ("delta",)))
         elif kind == "message_start":
             if not isinstance(data.get("message"), dict):
                 raise ValueError("message: no object")
             content = read_content(data["message"], ("message",))
+            content.add(ASIDE, _beside(data, "message"))
         elif kind == "message_delta":
             ending = {key: value for key, value in (data.get("delta") or {}).items() if key != "container"}
             content.add(ASIDE, leaves(ending, ("delta",)))
+            content.add(ASIDE, _beside(data, "delta", "usage", "context_management", "input_transformations"))
         else:
             content.add(ASIDE, leaves(data, ()))
         return content
@@ -287,3 +328,8 @@ class MessageStream:
         if all(slot.text == text for slot, text in changes):
             return event
         return made(replaced(event.data or {}, changes))
+
+
+def _beside(value: Json, *known: str) -> list[Slot]:
+    """Texts in parts of an object that the API does not know."""
+    return leaves({key: each for key, each in value.items() if key not in known}, ())
