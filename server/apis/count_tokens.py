@@ -9,6 +9,7 @@ import orjson
 from starlette.routing import BaseRoute, Route
 
 from rules.schema import Action
+from server.apis._openapi import ANTHROPIC_ERROR, operation, text
 from server.dialects.base import Fault
 from server.dialects.messages import DIALECT
 from server.parts import Parts
@@ -40,3 +41,29 @@ class _Counting(Endpoint):
 def routes(parts: Parts) -> list[BaseRoute]:
     """The API's one route."""
     return [Route(_PATH, _Counting(parts, DIALECT), methods=["POST"])]
+
+
+OPENAPI = operation(
+    _PATH,
+    "count_tokens",
+    "Counts a conversation's tokens, at an upstream that can",
+    {
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": {
+            "model": {"type": "string"},
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["role", "content"],
+                    "properties": {"role": {"enum": ["user", "assistant"]}, "content": text()},
+                },
+            },
+        },
+    },
+    {"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
+    ANTHROPIC_ERROR,
+    streams=False,
+)
