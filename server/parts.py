@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from guard.guard import Guard
 from rules.errors import WardlawError
 from server.record import Caller, Record
+from server.running import Running
 from server.upstreams.base import Upstream
 
 if TYPE_CHECKING:
@@ -107,3 +108,4 @@ class Parts:
     door: Door
     limits: Limits
     telemetry: Telemetry
+    running: Running = field(default_factory=Running)

@@ -64,6 +64,7 @@ class Metrics:
             "wardlaw_degraded", "Decisions in which a detector could not answer.", ("detector",), **own
         )
         self._reloads: Counter = Counter("wardlaw_reloads", "Reloads by what came of them.", ("outcome",), **own)
+        self._shed: Counter = Counter("wardlaw_shed", "Requests turned away for lack of room.", **own)
         gauges: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
         self.in_flight: Gauge = Gauge("wardlaw_in_flight", "Requests in hand.", **gauges)
         self.backlog: Gauge = Gauge("wardlaw_audit_backlog", "Records not yet in the database.", **gauges)
@@ -128,10 +129,15 @@ class Metrics:
         """Count how much of a stream was held."""
         self._held.observe(characters)
 
-    def reloaded(self, outcome: str) -> None:
-        """Count a reload: `swapped`, `unchanged` or `failed`."""
+    def shed(self, requests: int) -> None:
+        """Count requests that were turned away because the worker had too much in hand."""
+        if requests:
+            self._shed.inc(requests)
+
+    def reloaded(self, outcome: str, *, failing: bool) -> None:
+        """Count a reload: `swapped`, `unchanged` or `failed`; and whether some constitution's last one failed."""
         self._count(self._reloads, outcome)
-        self.reload_failed.set(1 if outcome == "failed" else 0)
+        self.reload_failed.set(1 if failing else 0)
 
     def constitutions(self, digests: Mapping[str, str], before: Mapping[str, str]) -> None:
         """Say which digests are in force."""

@@ -1,0 +1,89 @@
+"""`POST /admin/reload`: load the rules again, and say what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.parts import Denied, Parts
+from server.record import Caller
+from server.settings import is_loopback
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def routes(parts: Parts) -> list[BaseRoute]:
+    """The one route."""
+
+    async def reload(request: Request) -> Response:
+        try:
+            admitted(parts, request)
+        except Denied as error:
+            parts.telemetry.failed("denied")
+            return refusal(error)
+        running = parts.running
+        if running.reloader is None:
+            return _json(501, {"error": {"type": "not_found", "message": "this server was not started from files"}})
+        done = await running.reloader.reload("request")
+        # After this worker's own, whose outcome the others' will be: they read the same files.
+        others = running.reload_others()
+        failed = any(each.outcome == "failed" for each in done)
+        told = {
+            "ok": not failed,
+            "constitutions": {each.constitution: each.told() for each in done},
+            "pid": running.pid,
+            "workers": {"reloaded": 1, "told_to_reload": others},
+        }
+        return _json(422 if failed else 200, told)
+
+    return [Route("/admin/reload", reload, methods=["POST"])]
+
+
+def admitted(parts: Parts, request: Request) -> Caller:
+    """Who asks for what only administrators may do: by key, or, where keys are off, from this machine itself.
+
+    Raises:
+        Denied: neither.
+    """
+    headers = request.headers
+    if parts.settings.auth == "keys":
+        return parts.door.caller({name.lower(): value for name, value in headers.items()}, "admin")
+    # A reverse proxy on this machine brings strangers to loopback, and a web page can make its reader's browser ask.
+    strange = [name for name in (*_FORWARDED, "origin") if name in headers]
+    if request.client is None or not is_loopback(request.client.host) or strange:
+        raise Denied(403, "without keys, this is only for requests from the machine itself", "set `auth: keys`")
+    return Caller("")
+
+
+def refusal(error: Denied) -> Response:
+    """The answer to one who may not."""
+    kind = "authentication" if error.status == 401 else "permission"
+    message = f"{error.what} ({error.hint})" if error.hint else error.what
+    return _json(error.status, {"error": {"type": kind, "message": message}})
+
+
+def _json(status: int, content: Any) -> Response:
+    return Response(orjson.dumps(content), status, {"cache-control": "no-store"}, "application/json")
+
+
+_ANSWER = {"content": {"application/json": {"schema": {"type": "object"}}}}
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/admin/reload": {
+            "post": {
+                "summary": "Load the rules again; needs the scope `admin`, or this machine where keys are off.",
+                "tags": ["running"],
+                "responses": {
+                    "200": {"description": "What changed, and how the rules' own tests fare.", **_ANSWER},
+                    "401": {"description": "No valid key.", **_ANSWER},
+                    "403": {"description": "Not an administrator.", **_ANSWER},
+                    "422": {"description": "New rules cannot be used; the last good ones stay in force.", **_ANSWER},
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+"""`GET /healthz`: the process is alive, and how it fares. `GET /readyz`: requests may be sent here."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.parts import Parts
+
+_HEADERS = {"cache-control": "no-store"}
+
+
+def routes(parts: Parts) -> list[BaseRoute]:
+    """Both. Neither needs a key: probes have none, and no text of a client is in them."""
+
+    async def healthz(_: Request) -> Response:
+        running = parts.running
+        degraded = dict(running.degraded)
+        failed = running.reloader.failed if running.reloader else {}
+        told = {
+            "status": "draining" if running.draining else "ok",
+            "reload": "failed" if failed else "ok",
+            "constitutions": running.reload_told(),
+            "upstream": parts.upstream.identity,
+            "degraded": degraded,
+            "pid": running.pid,
+            "up_s": round(time.time() - running.started, 1),
+        }
+        health = getattr(parts.audit, "health", None)
+        if health is not None:
+            now = health()
+            told["audit"] = {"waiting_bytes": now.waiting, "lost": now.lost, "set_aside": now.set_aside}
+        return _json(200, told)
+
+    async def readyz(_: Request) -> Response:
+        not_ready: list[str] = []
+        if parts.running.draining:
+            not_ready.append("it is draining")
+        # Rules were loaded before anyone listened, and the audit's journal was opened: what is left is the upstream.
+        elif not await _upstream_ready(parts):
+            not_ready.append("the upstream does not answer")
+        if (fault := parts.running.faults.get("audit.write")) is not None and (why := fault()):
+            not_ready.append(why)
+        return _json(503 if not_ready else 200, {"ready": not not_ready, "why_not": not_ready})
+
+    return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
+
+
+async def _upstream_ready(parts: Parts) -> bool:
+    try:
+        return await parts.upstream.ready()
+    except Exception:
+        return False
+
+
+def _json(status: int, content: Any) -> Response:
+    return Response(orjson.dumps(content), status, _HEADERS, "application/json")
+
+
+_ANSWER = {"content": {"application/json": {"schema": {"type": "object"}}}}
+OPENAPI: dict[str, Any] = {
+    "paths": {
+        "/healthz": {
+            "get": {
+                "summary": "How this worker fares: rules in force, last reload, audit, what runs degraded.",
+                "tags": ["running"],
+                "responses": {"200": {"description": "It is alive.", **_ANSWER}},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "summary": "Whether requests may be sent here.",
+                "tags": ["running"],
+                "responses": {
+                    "200": {"description": "They may.", **_ANSWER},
+                    "503": {"description": "It drains, or the upstream does not answer.", **_ANSWER},
+                },
+            }
+        },
+    }
+}

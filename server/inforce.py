@@ -1,0 +1,99 @@
+"""The constitutions in force: each name stands for a guard, which may be swapped while requests hold the old one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+
+from guard.guard import Guard
+from rules.words import quoted
+from server.parts import Denied
+
+_log = logging.getLogger(__name__)
+
+
+class _Held:
+    """A guard, and how many requests are under it."""
+
+    __slots__ = ("guard", "leases", "retired")
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.leases = 0
+        self.retired = False
+
+    def close_if_free(self) -> None:
+        if self.retired and not self.leases:
+            # Closing waits for the gate's threads, which the event loop must not.
+            threading.Thread(target=_close, args=(self.guard,), name="wardlaw-retire").start()
+
+
+class Lease:
+    """One request's hold on a guard."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: _Held) -> None:
+        self._held = held
+
+    def __enter__(self) -> Guard:
+        self._held.leases += 1
+        return self._held.guard
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.leases -= 1
+        if self._held.retired:
+            self._held.close_if_free()
+
+
+class InForce:
+    """See `server.parts.Guards`. To be used from one event loop."""
+
+    def __init__(self, guards: Mapping[str, Guard]) -> None:
+        """The guards to begin with; they are closed with this."""
+        self._held = {name: _Held(guard) for name, guard in guards.items()}
+
+    def lease(self, name: str) -> Lease:
+        """The guard of a constitution as it is now; it is not closed before the lease ends, whatever is reloaded.
+
+        Raises:
+            Denied: there is no such constitution, as when a key names one that was taken out of the settings.
+        """
+        held = self._held.get(name)
+        if held is None:
+            raise Denied(403, f"the constitution {quoted(name)} is not in force", "ask for a key of another one")
+        return Lease(held)
+
+    def names(self) -> tuple[str, ...]:
+        """All that are in force."""
+        return tuple(self._held)
+
+    def swap(self, guards: Mapping[str, Guard]) -> None:
+        """Put guards in force, all in one step: no request sees some of them old and some new.
+
+        Each old guard is closed when its last request has ended.
+        """
+        retired = [self._held[name] for name in guards if name in self._held]
+        self._held = {**self._held, **{name: _Held(guard) for name, guard in guards.items()}}
+        for held in retired:
+            held.retired = True
+            held.close_if_free()
+
+    def close(self) -> None:
+        """Close all guards, whoever holds them. May be called twice."""
+        held, self._held = self._held, {}
+        for each in held.values():
+            if not each.retired:
+                each.retired = True
+                _close(each.guard)
+
+
+def _close(guard: Guard) -> None:
+    try:
+        guard.close()
+    except Exception:
+        _log.exception("a guard does not close")

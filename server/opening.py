@@ -1,0 +1,214 @@
+"""Opening a server's parts from its settings, keeping them running, and closing them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rules.errors import WardlawError
+from rules.files import packs
+from server.audit.database import database_url
+from server.auth import KeyDoor, OpenDoor
+from server.building import Built, build, load_checked
+from server.inforce import InForce
+from server.limits import ServerLimits
+from server.parts import Parts
+from server.reload import Reloaded, Reloader
+from server.running import Running
+from server.settings import ServerSettings
+from server.telemetry.telemetry import ServerTelemetry
+from server.watching import Watching
+
+if TYPE_CHECKING:
+    from guard.models.base import ChatModel
+    from server.audit.keeper import Keeper
+
+_log = logging.getLogger(__name__)
+
+_GAUGES_S = 1.0
+
+
+@dataclass(slots=True)
+class Opened:
+    """Open parts of one worker."""
+
+    parts: Parts
+    reloader: Reloader
+    audit: Keeper
+    telemetry: ServerTelemetry
+    limits: ServerLimits
+    door: KeyDoor | OpenDoor
+    guards: InForce
+    mender: ChatModel | None
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _closed: bool = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what goes on beside the requests: keys, rule files, gauges."""
+        settings = self.parts.settings
+        self._start(self.limits.watch_lag(self.telemetry.metrics.lag.set))
+        self._start(self._gauges())
+        if isinstance(self.door, KeyDoor):
+            self._start(self.door.refresh())
+        if settings.reload.watch:
+            own = set(packs())
+            named = [source for sources in settings.constitutions.values() for source in sources if source not in own]
+            if named:
+                watching = Watching(
+                    named,
+                    lambda: self.reloader.files,
+                    lambda: self.reloader.reload("file"),
+                    settle_ms=settings.reload.settle_ms,
+                )
+                self._start(watching.run())
+        try:
+            yield
+        finally:
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close everything, the audit after all that could still write to it. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        steps: list[Callable[[], Awaitable[Any]]] = [
+            self.parts.upstream.close,
+            lambda: asyncio.to_thread(self.guards.close),
+            self.audit.close,
+            lambda: asyncio.to_thread(self.telemetry.close),
+        ]
+        if self.mender is not None:
+            steps.insert(0, self.mender.close)
+        for step in steps:
+            try:
+                await step()
+            except Exception:
+                _log.exception("a part does not close")
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_tell_fault)
+        self.tasks.append(task)
+
+    async def _gauges(self) -> None:
+        metrics, told = self.telemetry.metrics, 0
+        while True:
+            metrics.in_flight.set(self.limits.in_flight)
+            metrics.backlog.set(self.audit.health().waiting)
+            metrics.shed(self.limits.shed - told)
+            told = self.limits.shed
+            await asyncio.sleep(_GAUGES_S)
+
+
+async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> Opened:
+    """Open all parts, whatever is wrong first.
+
+    Args:
+        settings: everything that can be set.
+        parent: process id of the supervisor, where there is one.
+
+    Raises:
+        WardlawError: rules, gate, upstream, database or telemetry cannot be used.
+    """
+    from server.audit.open import open_audit
+    from server.upstreams.opening import open_upstream
+
+    _check(settings)
+    # Cheapest first: a slip in the rules is told before a model is loaded for seconds.
+    loaded = {name: await asyncio.to_thread(load_checked, sources) for name, sources in settings.constitutions.items()}
+    with_keys = settings.auth == "keys"
+    upstream = await asyncio.to_thread(open_upstream, settings.upstream, credentials=not with_keys)
+    url = database_url(settings.database, settings.folder)
+    audit: Keeper | None = None
+    built: dict[str, Built] = {}
+    try:
+        audit = await asyncio.to_thread(
+            open_audit, settings.audit, url=url, folder=settings.folder, worker=f"w{os.getpid()}"
+        )
+        door = await asyncio.to_thread(_door, settings, url)
+        mender = _mender(settings, upstream)
+        for name, each in loaded.items():
+            built[name] = await asyncio.to_thread(build, each, settings, mender)
+        telemetry = ServerTelemetry(settings.log)
+    except BaseException:
+        for ready in built.values():
+            ready.guard.close()
+        if audit is not None:
+            await audit.close()
+        await upstream.close()
+        raise
+    guards = InForce({name: each.guard for name, each in built.items()})
+    limits = ServerLimits(settings.limits, door, workers=settings.workers)
+    metrics = telemetry.metrics
+    digests: dict[str, str] = {}
+
+    def reloaded(done: Reloaded) -> None:
+        metrics.reloaded(done.outcome, failing=bool(reloader.failed))
+        metrics.constitutions(reloader.digests, digests)
+        digests.update(reloader.digests)
+
+    reloader = Reloader(settings, built, guards, mender, on_reloaded=reloaded)
+    metrics.constitutions(reloader.digests, digests)
+    digests.update(reloader.digests)
+    running = Running(reloader=reloader)
+    running.faults["audit"] = lambda: audit.health().fault
+    if isinstance(door, KeyDoor):
+        running.faults["keys"] = lambda: door.fault
+    if parent is not None:
+        running.reload_others = lambda: _tell(parent, settings.workers - 1)
+    parts = Parts(settings, guards, upstream, audit, door, limits, telemetry, running)
+    return Opened(parts, reloader, audit, telemetry, limits, door, guards, mender)
+
+
+def _check(settings: ServerSettings) -> None:
+    """What each setting alone cannot know."""
+    if settings.auth == "none" and "default" not in settings.constitutions:
+        hint = "name one of them `default`, or set `auth: keys` and give each client a key of its own"
+        raise WardlawError("without keys everybody is judged by the constitution `default`, and there is none", hint)
+
+
+def _door(settings: ServerSettings, url: str) -> KeyDoor | OpenDoor:
+    if settings.auth == "none":
+        return OpenDoor()
+    from server.keys.store import KeyStore
+
+    door = KeyDoor(KeyStore(url), settings.keys_refresh_s)
+    # Without the keys nobody could be let in: better not to start than to refuse everybody.
+    door.load()
+    return door
+
+
+def _mender(settings: ServerSettings, upstream: Any) -> ChatModel | None:
+    if settings.reviser == "none":
+        return None
+    from guard.models import open_model
+
+    if settings.reviser == "upstream" or settings.reviser.startswith("upstream:"):
+        from server.revising import UpstreamModel
+
+        return UpstreamModel(upstream, settings.reviser.partition(":")[2])
+    return open_model(settings.reviser)
+
+
+def _tell(parent: int, others: int) -> int:
+    """Ask the supervisor to let all workers reload."""
+    import signal
+
+    # Where the supervisor is gone, its number may be another process's by now.
+    if os.getppid() != parent:
+        return 0
+    os.kill(parent, signal.SIGHUP)
+    return others
+
+
+def _tell_fault(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("work in the background ended", exc_info=task.exception())

@@ -1,0 +1,211 @@
+"""Reloading: new rules are loaded, built and tried out aside, and come into force in one step, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from rules.errors import RuleError, WardlawError
+from server.building import Built, build, load_checked
+from server.trial import Trial, try_out
+
+if TYPE_CHECKING:
+    from guard.models.base import ChatModel
+    from rules.schema import Constitution
+    from server.inforce import InForce
+    from server.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+
+_SWITCH_S = 0.0005
+"""How long a thread that builds a gate may keep the interpreter from the event loop; Python's own is ten times that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What came of reloading one constitution."""
+
+    constitution: str
+    outcome: Literal["swapped", "unchanged", "failed"]
+    digest: str
+    """Of what is in force now."""
+    added: tuple[str, ...] = ()
+    """Ids of rules, as in the two that follow."""
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    trial: Trial = field(default_factory=Trial)
+    error: str = ""
+    """Why it failed: place, what is wrong, what to do."""
+    where: str = ""
+    """`path:line:column` of the first fault, where it has one."""
+    at: float = 0.0
+    """Seconds since the epoch."""
+    seconds: float = 0.0
+
+    def told(self) -> dict[str, Any]:
+        """As `POST /admin/reload` and `/healthz` tell it."""
+        told: dict[str, Any] = {"outcome": self.outcome, "digest": self.digest}
+        if self.outcome == "swapped":
+            told["rules"] = {"added": self.added, "removed": self.removed, "changed": self.changed}
+        if self.outcome != "unchanged":
+            worse, failing = self.trial.worse, self.trial.failing
+            told["tests"] = {
+                "run": self.trial.run,
+                "failing": len(failing),
+                "worse": [{"rule": test.rule, "kind": test.kind} for test in worse],
+            }
+            told["seconds"] = round(self.seconds, 3)
+        if self.error:
+            told["error"] = self.error
+            told["where"] = self.where
+        return told
+
+
+class Reloader:
+    """Reloads the constitutions of one worker, one reload at a time."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        built: Mapping[str, Built],
+        guards: InForce,
+        mender: ChatModel | None = None,
+        *,
+        on_reloaded: Callable[[Reloaded], None] = lambda _: None,
+    ) -> None:
+        """Args: built: what is in force; guards: where it is swapped; on_reloaded: told of each outcome."""
+        self._settings = settings
+        self._built = dict(built)
+        self._guards = guards
+        self._mender = mender
+        self._on_reloaded = on_reloaded
+        self._lock = asyncio.Lock()
+        self.last: dict[str, Reloaded] = {}
+        """Name -> what came of the last reload that was not `unchanged`, or that mended a failed one."""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Name -> digest in force."""
+        return {name: built.digest for name, built in self._built.items()}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Name -> how many rules are in force."""
+        return {name: len(built.constitution) for name, built in self._built.items()}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All rule files that were read."""
+        return tuple(dict.fromkeys(str(path) for built in self._built.values() for path in built.files))
+
+    @property
+    def failed(self) -> dict[str, Reloaded]:
+        """The constitutions whose last reload failed."""
+        return {name: each for name, each in self.last.items() if each.outcome == "failed"}
+
+    async def reload(self, why: str) -> list[Reloaded]:
+        """Load all constitutions again. What is in force stays until all that can change is ready; then it is swapped.
+
+        Args:
+            why: for the log: `file`, `signal`, `request`.
+        """
+        async with self._lock:
+            # Each on its own: a bad file of one constitution must not keep the others old.
+            found = [await asyncio.to_thread(self._prepare, name, now) for name, now in self._built.items()]
+            fresh = {done.constitution: built for done, built in found if built is not None}
+            self._guards.swap({name: built.guard for name, built in fresh.items()})
+            self._built.update(fresh)
+            results = [done for done, _ in found]
+            for done in results:
+                self._note(done, why)
+            return results
+
+    def _note(self, done: Reloaded, why: str) -> None:
+        mended = done.outcome == "unchanged" and done.constitution in self.failed
+        if done.outcome != "unchanged" or mended:
+            self.last[done.constitution] = done
+        extra = {"constitution": done.constitution, "digest": done.digest, "why": why}
+        if done.outcome == "failed":
+            _log.error("reload failed, the last good rules stay in force: %s", done.error, extra=extra)
+        elif done.outcome == "swapped":
+            counts = f"{len(done.added)} added, {len(done.removed)} removed, {len(done.changed)} changed"
+            tests = f"{len(done.trial.failing)} of {done.trial.run} tests fail"
+            _log.info("reloaded in %.2f s: rules %s; %s", done.seconds, counts, tests, extra=extra)
+        self._on_reloaded(done)
+
+    def _prepare(self, name: str, now: Built) -> tuple[Reloaded, Built | None]:
+        """In a thread: the new guard of one constitution, or why there is none."""
+        began = time.monotonic()
+
+        def result(outcome: Literal["swapped", "unchanged", "failed"], digest: str, **more: Any) -> Reloaded:
+            return Reloaded(name, outcome, digest, at=time.time(), seconds=time.monotonic() - began, **more)
+
+        with _yielding():
+            try:
+                loaded = load_checked(self._settings.constitutions[name])
+                # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
+                if loaded.constitution == now.constitution:
+                    return result("unchanged", now.digest), None
+                built = build(loaded, self._settings, self._mender)
+            except WardlawError as error:
+                where = str(error.where) if isinstance(error, RuleError) and error.where else ""
+                return result("failed", now.digest, error=str(error), where=where), None
+            except Exception as error:  # whatever it is, the rules in force stay
+                _log.exception("reload failed")
+                return result("failed", now.digest, error=f"{type(error).__name__}: {error}"), None
+            try:
+                trial, fault = self._tried(built, now)
+            except Exception as error:
+                _log.exception("the rules' tests cannot be run")
+                trial, fault = Trial(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
+            if fault:
+                built.guard.close()
+                return result("failed", now.digest, error=fault, trial=trial), None
+        changes = _changes(now.constitution, built.constitution)
+        return result("swapped", built.digest, trial=trial, **changes), built
+
+    def _tried(self, built: Built, now: Built) -> tuple[Trial, str]:
+        """The tests' outcome, and what speaks against the new rules."""
+        how = self._settings.reload.tests
+        if how == "off":
+            return Trial(), ""
+        trial = try_out(built.gate, now.gate)
+        if how == "no_worse" and trial.worse:
+            hint = "mend the rule, or drop the test; `reload.tests: report` takes such rules all the same"
+            return trial, f"{trial.told()}\n  hint: {hint}"
+        if how == "strict" and trial.failing:
+            told = ", ".join(dict.fromkeys(f"`{test.rule}`" for test in trial.failing))
+            what = f"{len(trial.failing)} of {trial.run} tests fail, of the rules {told}"
+            return trial, f"{what}\n  hint: mend the rules, or drop the tests"
+        return trial, ""
+
+
+def _changes(before: Constitution, after: Constitution) -> dict[str, tuple[str, ...]]:
+    """Which rules are new, gone, or say something else than before."""
+    from rules.digest import rule_digest
+
+    old = {rule.id: rule for rule in before}
+    new = {rule.id: rule for rule in after}
+    both = [rule_id for rule_id in new if rule_id in old]
+    return {
+        "added": tuple(rule_id for rule_id in new if rule_id not in old),
+        "removed": tuple(rule_id for rule_id in old if rule_id not in new),
+        "changed": tuple(rule_id for rule_id in both if rule_digest(old[rule_id]) != rule_digest(new[rule_id])),
+    }
+
+
+@contextmanager
+def _yielding() -> Iterator[None]:
+    """Let this thread give way to the event loop ten times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
