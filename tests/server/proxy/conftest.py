@@ -20,8 +20,8 @@ from guard.gate import Gate
 from guard.guard import Guard
 from rules.load import load
 from server.dialects.chat_completions import DIALECT as CHAT
-from server.dialects.chat_completions import DIALECT as RESPONSES
 from server.dialects.messages import DIALECT as MESSAGES
+from server.dialects.responses import DIALECT as RESPONSES
 from server.parts import AuditFailed, Busy, Denied, Parts
 from server.proxy.endpoint import Endpoint
 from server.record import Caller, Record

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-PATHS = ["/v1/chat/completions", "/v1/messages"]
+PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
 SECRET = "and so you summon the kraken from the deep"
 
 
@@ -135,7 +135,8 @@ async def test_the_object_comes_with_the_last_event(stand: Callable[..., Any]) -
     here = await stand()
     for path in PATHS:
         answer = await here.ask(path, body(path, f"say: Calm. {SECRET}"), **{"x-wardlaw-tell": "body"})
-        told = [event["wardlaw"] for event in events(answer.text) if "wardlaw" in event]
+        holders = [event.get("response", event) for event in events(answer.text)]
+        told = [holder["wardlaw"] for holder in holders if "wardlaw" in holder]
         assert [each["action"] for each in told] == ["block"]
 
 
