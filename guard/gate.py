@@ -115,7 +115,7 @@ class Gate:
         """
         earlier = [earlier_turns(exchange) for exchange in exchanges]
         if not any(earlier):
-            return self._judge_alone(exchanges)
+            return [self._judge_one(exchanges[0])] if len(exchanges) == 1 else self._judge_alone(exchanges)
         flat = [turn for turns in earlier for turn in turns]
         alone = iter(self._judge_alone([*flat, *exchanges]))
         told = [[(turn, next(alone)) for turn in turns] for turns in earlier]
@@ -202,6 +202,22 @@ class Gate:
             verdicts[key] = self._cascade.verdict(case)
             self._memory.put(key, verdicts[key])
         return [verdicts[key] for key in keys]
+
+    def _judge_one(self, exchange: Exchange) -> Verdict:
+        """As `_judge_alone`, without what a batch needs: of plain requests, that is a fifth of the gate's work."""
+        key = key_of(exchange)
+        known = self._recall(key)
+        if known is not None:
+            return known
+        case, cascade = Case(exchange), self._cascade
+        cascade.look((case,), cascade.instant)
+        if cascade.models:
+            cascade.look((case,), cascade.models)
+        if cascade.asked and cascade.needs_asking(case):
+            self._portal_of().run(cascade.ask((case,)))
+        verdict = cascade.verdict(case)
+        self._memory.put(key, verdict)
+        return verdict
 
     async def _ajudge_alone(self, exchange: Exchange) -> Verdict:
         key = key_of(exchange)

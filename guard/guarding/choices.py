@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from guard.exchange import Exchange, Message
 from guard.guarding.incoming import Answer
@@ -47,12 +46,15 @@ class Asked:
         return self._language
 
 
-@dataclass(slots=True)
 class Judged:
     """A choice, and the verdict on each of its texts."""
 
-    answer: Answer
-    verdicts: dict[Channel, Verdict] = field(default_factory=dict)
+    __slots__ = ("answer", "verdicts")
+
+    def __init__(self, answer: Answer, verdicts: Mapping[Channel, Verdict] | None = None) -> None:
+        """A choice with the verdicts on it that are known."""
+        self.answer = answer
+        self.verdicts: dict[Channel, Verdict] = dict(verdicts) if verdicts else {}
 
     @property
     def action(self) -> Action:

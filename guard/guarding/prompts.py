@@ -7,7 +7,7 @@ comes again with every turn; so it never blocks. It is withheld from the model, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from guard.exchange import Exchange, Message
 from guard.guarding.history import Change, Past, keys_of
@@ -48,22 +48,25 @@ def where(index: int, channel: Channel) -> str:
     return place if channel == TEXT else f"{place}.{name_of(channel)}"
 
 
-@dataclass(slots=True)
 class Heard:
     """What a prompt came to."""
 
-    action: Action = Action.ALLOW
-    """The worst that its new messages lead to, before anything is done."""
-    findings: list[Finding] = field(default_factory=list)
-    """In new messages."""
-    edits: dict[Place, str] = field(default_factory=dict)
-    """Redacted texts."""
-    changes: tuple[Change, ...] = ()
-    """Of older messages."""
-    least: Action = Action.BLOCK
-    """The mildest action of the findings that block: milder ones do where they cannot be carried out."""
-    mends: list[Finding] = field(default_factory=list)
-    """Those for which the answer has to be mended, worst first."""
+    __slots__ = ("action", "changes", "edits", "findings", "least", "mends")
+
+    def __init__(self) -> None:
+        """Nothing has been found."""
+        self.action = Action.ALLOW
+        """The worst that its new messages lead to, before anything is done."""
+        self.least = Action.BLOCK
+        """The mildest action of the findings that block: milder ones do where they cannot be carried out."""
+        self.findings: list[Finding] = []
+        """In new messages."""
+        self.edits: dict[Place, str] = {}
+        """Redacted texts."""
+        self.changes: tuple[Change, ...] = ()
+        """Of older messages."""
+        self.mends: list[Finding] = []
+        """Those for which the answer has to be mended, worst first."""
 
 
 class _Thread:
@@ -116,9 +119,15 @@ def border_of(messages: Sequence[Message]) -> int:
 
 async def hear(post: Post, messages: Sequence[Message], tally: Tally) -> Heard:
     """Judge a prompt. Nothing is done yet; what was found stands in the tally."""
+    heard = Heard()
+    if len(messages) == 1 and messages[0].role == "user":  # most requests: what follows comes to this
+        [verdict] = await post.judge([Exchange(tuple(messages))], len(messages[0].content))
+        tally.take(verdict)
+        if verdict.findings or verdict.action is not Action.ALLOW:
+            await _hear_one(post, Look(0, TEXT, Exchange(tuple(messages)), messages[0].content), verdict, heard, tally)
+        return heard
     border = border_of(messages)
     thread = _Thread()
-    heard = Heard()
     if border:
         past = await _look_back(post, messages[:border], thread)
         heard.changes = past.changes
@@ -137,17 +146,16 @@ async def hear(post: Post, messages: Sequence[Message], tally: Tally) -> Heard:
     verdicts = await post.judge([look.exchange for look in looks], sum([len(look.text) for look in looks]))
     for look, verdict in zip(looks, verdicts, strict=True):
         tally.take(verdict)
-        if not verdict.findings and verdict.action is Action.ALLOW:
-            continue
-        await _act(post, look, verdict, heard, prefill=messages[look.index].role == "assistant")
-        tally.found(look.where, verdict.findings)
-        tally.spare(post.spared_by(verdict))
-    heard.mends.sort(key=lambda finding: (post.acts(finding) is not Action.RESAMPLE, -finding.score))
+        if verdict.findings or verdict.action is not Action.ALLOW:
+            await _hear_one(post, look, verdict, heard, tally)
     return heard
 
 
-async def _act(post: Post, look: Look, verdict: Verdict, heard: Heard, *, prefill: bool) -> None:
+async def _hear_one(post: Post, look: Look, verdict: Verdict, heard: Heard, tally: Tally) -> None:
     """Take in what a new message leads to."""
+    tally.found(look.where, verdict.findings)
+    tally.spare(post.spared_by(verdict))
+    prefill = look.exchange.messages[-1].role == "assistant"
     action = verdict.action
     heard.findings += verdict.findings
     if post.shadow:
@@ -162,6 +170,7 @@ async def _act(post: Post, look: Look, verdict: Verdict, heard: Heard, *, prefil
         else:
             heard.edits[look.index, look.channel] = text
     heard.mends += [finding for finding in verdict.findings if post.acts(finding) in MENDS]
+    heard.mends.sort(key=lambda finding: (post.acts(finding) is not Action.RESAMPLE, -finding.score))
     heard.action = worse(heard.action, action)
 
 
