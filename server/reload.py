@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
-
-_SWITCH_S = 0.0005
-"""How long a thread that builds a gate may keep the interpreter from the event loop; Python's own is ten times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,27 +141,26 @@ class Reloader:
         def result(outcome: Literal["swapped", "unchanged", "failed"], digest: str, **more: Any) -> Reloaded:
             return Reloaded(name, outcome, digest, at=time.time(), seconds=time.monotonic() - began, **more)
 
-        with _yielding():
-            try:
-                loaded = load_checked(self._settings.constitutions[name])
-                # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
-                if loaded.constitution == now.constitution:
-                    return result("unchanged", now.digest), None
-                built = build(loaded, self._settings, self._mender)
-            except WardlawError as error:
-                where = str(error.where) if isinstance(error, RuleError) and error.where else ""
-                return result("failed", now.digest, error=str(error), where=where), None
-            except Exception as error:  # whatever it is, the rules in force stay
-                _log.exception("reload failed")
-                return result("failed", now.digest, error=f"{type(error).__name__}: {error}"), None
-            try:
-                trial, fault = self._tried(built, now)
-            except Exception as error:
-                _log.exception("the rules' tests cannot be run")
-                trial, fault = Trial(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
-            if fault:
-                built.guard.close()
-                return result("failed", now.digest, error=fault, trial=trial), None
+        try:
+            loaded = load_checked(self._settings.constitutions[name])
+            # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
+            if loaded.constitution == now.constitution:
+                return result("unchanged", now.digest), None
+            built = build(loaded, self._settings, self._mender)
+        except WardlawError as error:
+            where = str(error.where) if isinstance(error, RuleError) and error.where else ""
+            return result("failed", now.digest, error=str(error), where=where), None
+        except Exception as error:  # whatever it is, the rules in force stay
+            _log.exception("reload failed")
+            return result("failed", now.digest, error=f"{type(error).__name__}: {error}"), None
+        try:
+            trial, fault = self._tried(built, now)
+        except Exception as error:
+            _log.exception("the rules' tests cannot be run")
+            trial, fault = Trial(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
+        if fault:
+            built.guard.close()
+            return result("failed", now.digest, error=fault, trial=trial), None
         changes = _changes(now.constitution, built.constitution)
         return result("swapped", built.digest, trial=trial, **changes), built
 
@@ -198,14 +192,3 @@ def _changes(before: Constitution, after: Constitution) -> dict[str, tuple[str, 
         "removed": tuple(rule_id for rule_id in old if rule_id not in new),
         "changed": tuple(rule_id for rule_id in both if rule_digest(old[rule_id]) != rule_digest(new[rule_id])),
     }
-
-
-@contextmanager
-def _yielding() -> Iterator[None]:
-    """Let this thread give way to the event loop ten times as often as usual."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

@@ -203,8 +203,8 @@ class _Server(uvicorn.Server):
         until = loop.time() + seconds
         state = self.server_state
         # uvicorn tells nobody when a connection or a task ends.
-        while (state.connections or state.tasks) and loop.time() < until and not self.force_exit:
-            await asyncio.sleep(_TICK_S)  # noqa: ASYNC110
+        while (state.connections or state.tasks) and loop.time() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(_TICK_S)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
