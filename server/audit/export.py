@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,26 +33,50 @@ def export(path: Path, found: Iterable[Found]) -> int:
     Raises:
         AuditError: the ending is unknown, or the file cannot be written.
     """
-    kinds: dict[str, Callable[[IO[bytes], Iterable[Found]], int]] = {
-        ".jsonl": _jsonl,
-        ".csv": _csv,
-        ".parquet": _parquet,
-    }
-    write = kinds.get(path.suffix)
-    if write is None:
+    check_ending(path)
+    write = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[path.suffix]
+    with _whole(path) as file:
+        return write(file, found)
+
+
+def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
+    """Write JSON lines into a file, which is there only when it is whole.
+
+    Returns:
+        how many.
+
+    Raises:
+        AuditError: the file cannot be written.
+    """
+    with _whole(path) as file:
+        return _objects(file, lines)
+
+
+def check_ending(path: Path) -> None:
+    """See that a file's ending says what to write.
+
+    Raises:
+        AuditError: it does not.
+    """
+    if path.suffix not in ENDINGS:
         raise AuditError(f"unknown ending of `{path}`", f"give a file that ends in {', '.join(ENDINGS)}")
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside `path` that takes its place when the block ends well. For this user's eyes only."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with open(partial, "wb", opener=_for_me_alone) as file:
-            count = write(file, found)
+            yield file
         partial.replace(path)
     except OSError as error:
         raise AuditError(
             f"cannot write `{path}`: {error.strerror or error}", "make room, or give another file"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
-    return count
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _for_me_alone(path: str, flags: int) -> int:
@@ -59,9 +84,13 @@ def _for_me_alone(path: str, flags: int) -> int:
 
 
 def _jsonl(file: IO[bytes], found: Iterable[Found]) -> int:
+    return _objects(file, map(as_json, found))
+
+
+def _objects(file: IO[bytes], lines: Iterable[dict[str, Any]]) -> int:
     count = 0
-    for each in found:
-        file.write(orjson.dumps(as_json(each), option=orjson.OPT_APPEND_NEWLINE))
+    for line in lines:
+        file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         count += 1
     return count
 

@@ -6,16 +6,24 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from server.audit.database import Database
+from server.audit.errors import AuditError
 from server.audit.query import Decisions, Found
 
 Label = Literal["correct", "wrong_block", "missed", "wrong_rule"]
 LABELS: tuple[Label, ...] = get_args(Label)
 
+MOST = 100
+"""Rows of feedback on one decision: a client could fill the database otherwise."""
+
 _LONGEST = 4000
+
+
+class TooMuch(AuditError):
+    """Enough has been said of a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,10 @@ class FeedbackStore:
         """Keep what was said; said again by the same key, it is a row of its own.
 
         Raises:
+            TooMuch: enough was said of it.
             AuditError: the database cannot be used.
         """
-        from dataclasses import asdict
-
-        from sqlalchemy import insert
+        from sqlalchemy import func, insert, select
 
         from server.audit.tables import FEEDBACK
 
@@ -80,6 +87,9 @@ class FeedbackStore:
             _fit(reviewer),
         )
         with self._database.begin() as connection:
+            of_decision = select(func.count()).select_from(FEEDBACK).where(FEEDBACK.c.decision == decision)
+            if connection.execute(of_decision).scalar_one() >= MOST:
+                raise TooMuch(f"the decision `{decision}` has {MOST} rows of feedback, the most it can have")
             connection.execute(insert(FEEDBACK).values(**asdict(said)))
         return said
 

@@ -1,0 +1,154 @@
+"""`GET /v1/decisions/{id}`: one decision with its reasons."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+from starlette.routing import BaseRoute, Route
+
+from server.apis._found import away, database_of, described, found_for, last_of_path, refused, with_scopes
+from server.apis._small import Asked, SmallEndpoint, Told
+from server.audit.errors import AuditError
+from server.audit.feedback import FeedbackStore
+from server.audit.query import Decisions, Found, as_json
+from server.parts import Denied, Parts
+
+
+class RuleTold(BaseModel):
+    """A rule that was found broken."""
+
+    id: str
+    title: str | None = Field(None, description="None where the constitution has changed since.")
+    why: str | None = None
+
+
+class DecisionTold(BaseModel):
+    """A decision, as the key that asked for it may see it."""
+
+    id: str
+    time: str = Field(description="ISO 8601, UTC.")
+    api: str
+    model: str
+    action: str = Field(description="What was done.")
+    mode: str = Field(description="`enforce` or `shadow`.")
+    would: str | None = Field(None, description="What would have been done in enforce mode, where it differs.")
+    state: str = Field(description="`complete`; `open` while a stream goes on; `cut` where its worker died.")
+    status: int
+    streamed: bool
+    fault: str
+    constitution: str = Field(description="Digest.")
+    rules: list[RuleTold]
+    coverage: dict[str, Any]
+    unscannable: list[dict[str, str]]
+    withheld: list[str]
+    findings: list[dict[str, Any]] | None = Field(None, description="By setting, or with the scope `audit`.")
+    key: str | None = Field(None, description="With the scope `audit`, as all below.")
+    seconds: float | None = None
+    first_s: float | None = None
+    upstream_s: float | None = None
+    ms: dict[str, float] | None = None
+    content: dict[str, Any] | None = None
+    feedback: list[dict[str, Any]] | None = None
+
+
+OPENAPI: dict[str, Any] = {
+    "components": described(DecisionTold),
+    "paths": {
+        "/v1/decisions/{decision}": {
+            "get": {
+                "summary": "One decision of the guard, with its reasons",
+                "description": "For the key whose request it was; for any key with the scope `audit`.",
+                "tags": ["audit"],
+                "parameters": [{"name": "decision", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {
+                    "200": {
+                        "description": "The decision",
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/DecisionTold"}}},
+                    },
+                    "401": {"description": "No valid key"},
+                    "403": {"description": "A key without the scope"},
+                    "404": {"description": "No such decision, or another key's"},
+                    "503": {"description": "The database is away"},
+                },
+            }
+        }
+    },
+}
+
+
+def routes(parts: Parts) -> list[BaseRoute]:
+    """The route; none where the audit has no database."""
+    database = database_of(parts)
+    if database is None:
+        return []
+    decisions, feedback = Decisions(database), FeedbackStore(database)
+
+    async def handle(asked: Asked) -> Told:
+        decision = last_of_path(asked)
+        try:
+            found = await found_for(asked.caller, decisions, decision)
+            if found is None:
+                return refused(404, "not_found", "there is no such decision, or it is not this key's")
+            told = _told(asked, found)
+            if "audit" in asked.caller.scopes:
+                said = await asyncio.to_thread(feedback.of, decision)
+                told["feedback"] = [{name: getattr(each, name) for name in each.__slots__} for each in said]
+        except AuditError:
+            return away()
+        return Told(200, orjson.dumps(told))
+
+    return [Route("/v1/decisions/{decision}", SmallEndpoint(with_scopes(parts, "read", "audit"), "read", handle))]
+
+
+def _told(asked: Asked, found: Found) -> dict[str, Any]:
+    everything = as_json(found)
+    shown = {name: everything[name] for name in _FOR_ALL}
+    shown["constitution"] = found.digest
+    shown["rules"] = _rules(asked.parts, found)
+    shown["coverage"] = {**found.coverage, "degraded": sorted(found.coverage.get("degraded", ()))}
+    if found.would != found.action and found.mode == "shadow":
+        shown["would"] = found.would
+    if "audit" in asked.caller.scopes:
+        shown["coverage"] = found.coverage
+        shown |= {name: everything[name] for name in _FOR_AUDITORS}
+    elif asked.parts.settings.tell.detail == "finding":
+        shown["findings"] = [{name: each[name] for name in _OF_A_FINDING if name in each} for each in found.findings]
+    return shown
+
+
+_FOR_ALL = (
+    "id",
+    "time",
+    "api",
+    "model",
+    "action",
+    "mode",
+    "state",
+    "status",
+    "streamed",
+    "fault",
+    "unscannable",
+    "withheld",
+)
+_FOR_AUDITORS = ("key", "would", "findings", "seconds", "first_s", "upstream_s", "ms", "content")
+_OF_A_FINDING = ("rule", "where", "span", "detector", "score", "enforced")
+
+
+def _rules(parts: Parts, found: Found) -> list[dict[str, str | None]]:
+    """The rules with title and why, where the constitution in force is the one that was judged by."""
+    said = {}
+    try:
+        with parts.guards.lease(found.constitution) as guard:
+            if guard.gate.digest == found.digest:
+                said = {rule.id: rule for rule in guard.gate.constitution}
+    except Denied:
+        pass
+    told: list[dict[str, str | None]] = []
+    for rule in found.rules:
+        of_rule = said.get(rule)
+        title, why = (of_rule.title.say("en"), of_rule.why.say("en")) if of_rule else (None, None)
+        told.append({"id": rule, "title": title, "why": why})
+    return told

@@ -1,0 +1,148 @@
+"""What the commands on decisions share: where they are kept, and which are meant."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rules.actions import Action
+from rules.errors import WardlawError
+from rules.words import quoted
+
+if TYPE_CHECKING:
+    from server.audit.database import Database
+    from server.audit.query import Filters
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+SECTIONS = {
+    "Where": ("database", "folder"),
+    "Which": ("since", "until", "action", "would", "rule", "key", "api", "constitution", "degraded"),
+}
+FILTERS = SECTIONS["Which"]
+
+
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where decisions are kept: as the server was told."""
+    database = click.option(
+        "--database",
+        default="",
+        envvar="WARDLAW_DATABASE",
+        metavar="URL",
+        help="`sqlite:///FILE` or `postgresql://USER@HOST/NAME`.  [default: `audit.sqlite` in the folder]",
+    )
+    folder = click.option(
+        "--folder",
+        default="wardlaw-data",
+        envvar="WARDLAW_FOLDER",
+        show_default=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The server's folder, with the journals.",
+    )
+    return database(folder(command))
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which decisions are meant."""
+    actions = click.Choice([action.value for action in Action])
+    options = (
+        click.option("--since", metavar="TIME", help="From then on: `2h`, `7d`, or as `2026-05-01T12:00`, local time."),
+        click.option("--until", metavar="TIME", help="Before then."),
+        click.option("--action", type=actions, help="What was done."),
+        click.option("--would", type=actions, help="What would have been done with everything enforced."),
+        click.option("--rule", metavar="ID", help="A rule that was found broken."),
+        click.option("--key", metavar="ID", help="Id of a client's key."),
+        click.option("--api", metavar="NAME", help="`chat_completions`, `messages`, `responses`, `moderations`."),
+        click.option("--constitution", metavar="NAME|DIGEST", help="A name, or the beginning of a digest."),
+        click.option("--degraded", is_flag=True, help="Only those in which a detector failed."),
+    )
+    for option in reversed(options):  # decorators stack: the last one applied is shown first
+        command = option(command)
+    return command
+
+
+def filters(given: dict[str, Any]) -> Filters:
+    """The filters among a command's parameters, which are taken out.
+
+    Raises:
+        WardlawError: a time cannot be read.
+    """
+    from server.audit.query import Filters
+
+    asked = {name: given.pop(name) for name in FILTERS}
+    for name in ("since", "until"):
+        asked[name] = None if asked[name] is None else moment(asked[name], f"--{name}")
+    return Filters(**asked)
+
+
+def moment(text: str, option: str) -> float:
+    """A time, as seconds since the epoch: so long ago, or an ISO time.
+
+    Raises:
+        WardlawError: it is neither.
+    """
+    from datetime import datetime
+
+    if (seconds := _span(text)) is not None:
+        return time.time() - seconds
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        hint = "give `30m`, `2h`, `7d` for so long ago, or a time as `2026-05-01T12:00` or `2026-05-01T12:00Z`"
+        raise WardlawError(f"`{option}` is no time: {quoted(text)}", hint) from None
+
+
+def span(text: str, option: str) -> float:
+    """So many seconds, from `30d`.
+
+    Raises:
+        WardlawError: it is no span of time.
+    """
+    seconds = _span(text)
+    if seconds is None:
+        raise WardlawError(f"`{option}` is no span of time: {quoted(text)}", "give `30m`, `2h`, `90d` or `4w`")
+    return seconds
+
+
+def _span(text: str) -> float | None:
+    read = _SPAN.fullmatch(text.strip().lower())
+    return float(read[1]) * _SECONDS[read[2]] if read else None
+
+
+@contextlib.contextmanager
+def opened(database: str, folder: Path) -> Iterator[Database]:
+    """The database, with what dead workers left in their journals drained into it.
+
+    Raises:
+        AuditError: there is none, or it cannot be used.
+    """
+    from server.audit.database import Database, database_url
+    from server.audit.drain import adopt
+    from server.audit.errors import AuditError
+    from server.audit.open import JOURNALS
+    from server.audit.writer import Writer
+
+    journals = folder / JOURNALS
+    found = Database(database_url(database, folder))
+    try:
+        file = Path(found.url.database or "")
+        if found.is_sqlite and not file.exists() and not journals.is_dir():
+            hint = "name the server's `--folder`, or its `--database`"
+            raise AuditError(f"no database `{file}`", hint)
+        try:
+            adopt(journals, Writer(found, journals))
+        except OSError as error:
+            raise AuditError(
+                f"cannot read the journals in `{journals}`: {error.strerror or error}",
+                "run this as the user that the server runs as",
+            ) from error
+        yield found
+    finally:
+        found.close()

@@ -1,0 +1,163 @@
+"""`wardlaw audit show`: one decision with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from server.cli.audit import _options
+
+if TYPE_CHECKING:
+    from rules.schema import Constitution
+    from server.audit.feedback import Feedback
+    from server.audit.query import Decisions, Found
+
+
+@click.command("show", short_help="show one decision with its reasons")
+@click.argument("decision", metavar="ID")
+@_options.where_options
+@click.option(
+    "-r",
+    "--rules",
+    multiple=True,
+    metavar="PACK|FILE|FOLDER",
+    help="The rules it was made by: their titles and reasons are shown too.",
+)
+@click.option("--lang", default="en", show_default=True, help="Language of the rules' titles and reasons.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(decision: str, database: str, folder: Path, rules: tuple[str, ...], lang: str, as_json: bool) -> None:
+    """Show one decision: what was done, which rules were found broken, where, and by which detector.
+
+    ID may be the beginning of an id, where no other begins so.
+    """
+    from server.audit.feedback import FeedbackStore
+    from server.audit.query import Decisions
+
+    constitution = None
+    if rules:
+        from rules.load import load
+
+        constitution = load(*rules).constitution
+    with _options.opened(database, folder) as opened:
+        found = _one(Decisions(opened), decision)
+        said = FeedbackStore(opened).of(found.id)
+    if as_json:
+        import orjson
+
+        from server.audit.query import as_json as told
+
+        everything = {**told(found), "feedback": said}
+        click.echo(orjson.dumps(everything, option=orjson.OPT_INDENT_2).decode())
+    else:
+        click.echo("\n".join(_lines(found, said, constitution, lang)))
+
+
+def _one(decisions: Decisions, decision: str) -> Found:
+    from server.audit.query import UnknownDecision
+
+    found = decisions.one(decision)
+    if found is None:
+        near = decisions.near(decision) if len(decision) >= 4 else []
+        found = decisions.one(near[0]) if len(near) == 1 else None
+        if found is None:
+            raise UnknownDecision(decision, near)
+    return found
+
+
+def _lines(found: Found, said: list[Feedback], constitution: Constitution | None, lang: str) -> Iterator[str]:
+    from datetime import datetime
+
+    from server.cli._printable import printable
+
+    when = datetime.fromtimestamp(found.at).astimezone().isoformat(" ", "milliseconds")
+    yield click.style(f"{printable(found.id)}  {found.action}", bold=True)
+    yield click.style(f"{when} · {found.api} · constitution {found.constitution}, digest {found.digest}", dim=True)
+    facts = {
+        "model": found.model,
+        "key": found.key,
+        "mode": found.mode if found.mode == "enforce" else f"{found.mode}: would {found.would}",
+        "state": found.state,
+        "status": str(found.status) + (f", {found.fault}" if found.fault else ""),
+        "streamed": "yes" if found.streamed else "no",
+        "took": _took(found),
+        "rounds of revision": str(found.rounds or ""),
+        "further draws": str(found.drawn or ""),
+        "not shown to the model": ", ".join(found.withheld),
+    }
+    yield from (f"  {name}: {printable(value)}" for name, value in facts.items() if value)
+    yield from _section("rules broken", _rules(found, constitution, lang))
+    yield from _section("findings", [printable(_finding(each)) for each in found.findings])
+    yield from _section("coverage", [printable(line) for line in _coverage(found)])
+    yield from _section("stages", [f"{name}: {ms:.2f} ms" for name, ms in found.ms.items()])
+    yield from _section("texts", [printable(line) for line in _texts(found.content)])
+    yield from _section("feedback", [printable(_said(each)) for each in said])
+
+
+def _section(heading: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield click.style(heading, fg="cyan")
+        yield from (f"  {line}" for line in lines)
+
+
+def _took(found: Found) -> str:
+    first = "" if found.first_s is None else f", first text after {1000 * found.first_s:.0f} ms"
+    return f"{1000 * found.seconds:.0f} ms, of which upstream {1000 * found.upstream_s:.0f} ms{first}"
+
+
+def _rules(found: Found, constitution: Constitution | None, lang: str) -> list[str]:
+    from rules.digest import constitution_digest
+
+    if constitution is None:
+        return list(found.rules)
+    by_id = {rule.id: rule for rule in constitution}
+    lines = []
+    if found.rules and constitution_digest(constitution) != found.digest:
+        lines.append("(the rules have changed since, or are others: this is what they say now)")
+    for rule in found.rules:
+        known = by_id.get(rule)
+        lines.append(f"{rule}: {known.title.say(lang)}" if known else f"{rule}: not among these rules")
+        if known:
+            lines.append(f"  {known.why.say(lang)}")
+    return lines
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    start, end = finding["span"]
+    kind = "probability" if finding["calibrated"] else "score"
+    line = (
+        f"{finding['rule']} in {finding['where']} ({finding['part']}), characters {start} to {end}, by"
+        f" {finding['detector']}: {kind} {finding['score']:.3f}, threshold {finding['threshold']:.3f}"
+    )
+    line += "" if finding["view"] == "raw" else f", seen as {finding['view']}"
+    line += "" if finding["enforced"] else ", only recorded"
+    line += f": {finding['excerpt']}" if finding.get("excerpt") else ""
+    return line + (f" ({finding['reason']})" if finding.get("reason") else "")
+
+
+def _coverage(found: Found) -> Iterator[str]:
+    coverage = found.coverage
+    for detector, rules in coverage.get("scanned", {}).items():
+        yield f"{detector} looked for {len(rules)} rules"
+    for what, told in (("failed", "degraded"), ("left something out", "partial")):
+        for detector, why in coverage.get(told, {}).items():
+            yield f"{detector} {what}: {why}"
+    for rule, why in coverage.get("not_scanned", {}).items():
+        yield f"no detector looked for {rule}: {why}"
+    for each in found.unscannable:
+        yield f"cannot be scanned: {each['what']} in {each['where']}"
+
+
+def _texts(content: dict[str, Any] | None) -> Iterator[str]:
+    for each in [*content["prompt"], *content["answers"]] if content else []:
+        kept = each["text"] if "text" in each else f"hash {each['hash']}, {each['characters']} characters"
+        yield f"{each['where']}{' ' + each['role'] if 'role' in each else ''}: {kept}"
+
+
+def _said(feedback: Feedback) -> str:
+    parts = [feedback.label, feedback.part, feedback.rule, feedback.reviewer and f"by {feedback.reviewer}"]
+    line = ", ".join(part for part in parts if part)
+    return f"{line}: {feedback.comment}" if feedback.comment else line
