@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks._server_client import Answer, Connection, Run, load, post
 from benchmarks._server_process import Server, ask_mock
-from benchmarks._server_texts import BREAKING, MARK, REPLY, SECRET, pieces, prompt
+from benchmarks._server_texts import BREAKING, MARK, REPLY, SECRET, pieces, prompt, words
 
 CHUNKS = 20
 PAUSE_MS = 10.0
@@ -59,12 +59,12 @@ def requests(url: str, cell: Cell) -> Callable[[int], bytes]:
     made = []
     for number in range(TEMPLATES):
         messages = [{"role": "user", "content": prompt(cell.chars, number)}]
-        before, _, after = post(url, {**body, "messages": messages}).partition(b"%08d" % number)
+        before, _, after = post(url, {**body, "messages": messages}).partition(words(number).encode())
         made.append((before, after))
 
     def request(number: int) -> bytes:
         before, after = made[number % TEMPLATES]
-        return before + b"%08d" % number + after
+        return before + words(number).encode() + after
 
     return request
 

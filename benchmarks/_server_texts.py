@@ -27,13 +27,32 @@ MARK = "[[break]]"
 """A prompt that holds this is answered with a text that breaks a rule."""
 
 
+WORDS = (
+    "apple basil beach berry brick bring candy chair chalk chess climb clock dance diary dream dress drink early "
+    "earth eight elder empty enjoy equal event every extra field floor fresh front fruit giant globe grain grand "
+    "grass green guest happy heart hello honey horse hotel house image jelly juice kayak label laugh learn lemon "
+    "level light lunch maple metal month music night novel olive onion opera orbit paint paper party pearl plain "
+    "plant plate quiet quilt radio ready roast robin salad scale scarf shelf shore sleep small smile stone story "
+    "sugar table tiger toast tower train water whale wheat world"
+).split()
+"""A hundred, of five letters each."""
+
 REPLY = 220
 """Characters of a harmless reply."""
 
 
+def words(number: int) -> str:
+    """A number below 10**8 as four common words, always of one length.
+
+    Digits would look like a code to a guard, which then tries to read it.
+    """
+    parts = (number // 1_000_000, number // 10_000, number // 100, number)
+    return " ".join(WORDS[part % 100] for part in parts)
+
+
 def written(characters: int, number: int, begin: str) -> str:
     """So many characters of ordinary sentences, another text for every number."""
-    text = f"{begin} {number:08d}:"
+    text = f"{begin} {words(number)}:"
     at = number
     while len(text) < characters:
         text += " " + SENTENCES[at % len(SENTENCES)]
