@@ -57,7 +57,7 @@ def operation(
         "responses": responses,
         "security": [{"bearer": []}, {"api_key": []}],
     }
-    return {path: {"post": described}}
+    return {"paths": {path: {"post": described}}}
 
 
 def text() -> Json:

@@ -20,6 +20,8 @@ async def admitted(
     call: Call,
     ask: Callable[[Mapping[str, Any], bytes | None], Awaitable[T]],
     undo: Callable[[T], Awaitable[None]] | None = None,
+    *,
+    stream: bool = False,
 ) -> tuple[Admission, T | None]:
     """Judge the prompt and ask the model.
 
@@ -30,9 +32,10 @@ async def admitted(
         call: the request.
         ask: asks the model with a body, and its bytes where they are unchanged.
         undo: lets go of what `ask` came to, where it is not wanted.
+        stream: whether `ask` asks for a stream, which is not wanted where the answer has to be had whole.
 
     Returns:
-        the admission, and what `ask` came to; None where the prompt does not go on as it is asked.
+        the admission, and what `ask` came to; None where that is not wanted.
 
     Raises:
         UpstreamFault: of `ask`.
@@ -40,26 +43,21 @@ async def admitted(
     watch = call.watch
     if watch.instant or not watch.early:
         admission = await watch.admit()
-        if not goes_on(admission):
+        if not _wanted(admission, stream):
             return admission, None
         return admission, await ask(*edited(call, admission))
     asking = asyncio.ensure_future(ask(call.body, call.raw))
     try:
         admission = await watch.admit()
-        if goes_on(admission) and not admission.edits:
+        if _wanted(admission, stream) and not admission.edits:
             return admission, await asking
     except BaseException:
         await _let_go(asking, undo)
         raise
     await _let_go(asking, undo)
-    if not goes_on(admission):
+    if not _wanted(admission, stream):
         return admission, None
     return admission, await ask(*edited(call, admission))
-
-
-def goes_on(admission: Admission) -> bool:
-    """Whether the answer to the prompt may leave as it comes, once it is scanned. One that is to be mended may not."""
-    return admission.action not in (Action.BLOCK, Action.REVISE, Action.RESAMPLE)
 
 
 def edited(call: Call, admission: Admission) -> tuple[dict[str, Any], bytes | None]:
@@ -102,6 +100,11 @@ def redraw(call: Call, body: dict[str, Any]) -> Callable[[int], Awaitable[Sequen
         return answers[:count]
 
     return draw
+
+
+def _wanted(admission: Admission, stream: bool) -> bool:
+    """Whether the model's answer is wanted as it is asked for."""
+    return admission.action is not Action.BLOCK and not (stream and admission.whole)
 
 
 async def _let_go(asking: asyncio.Future[T], undo: Callable[[T], Awaitable[None]] | None) -> None:

@@ -44,7 +44,7 @@ async def answer_stream(call: Call) -> None:
     """
     stream = Stream(call)
     try:
-        asked: tuple[Admission, Opened | None] = await admitted(call, stream.open, _close)
+        asked: tuple[Admission, Opened | None] = await admitted(call, stream.open, _close, stream=True)
     except NotAStream as error:
         await stream.send_checked(call.body, error.answered)
         return

@@ -10,7 +10,6 @@ import orjson
 from guard.guarding.incoming import Answer
 from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel
-from rules.schema import Action
 from server.dialects.base import Fault
 from server.proxy.asking import admitted, edited, redraw, whole
 from server.proxy.call import Call
@@ -25,12 +24,10 @@ async def answer_whole(call: Call) -> None:
         AuditFailed: the decision cannot be kept.
     """
     admission, answered = await admitted(call, lambda body, raw: whole(call, body, raw))
-    if admission.action is Action.BLOCK:
+    if answered is None:
         await refuse(call, admission.reply)
         return
-    body, raw = edited(call, admission)
-    if answered is None:
-        answered = await whole(call, body, raw)
+    body, _ = edited(call, admission)
     answers, rulings = await judged(call, body, answered)
     if reply := wholly_blocked(call, rulings):
         await refuse(call, reply)

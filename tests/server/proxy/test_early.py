@@ -157,3 +157,15 @@ async def test_an_upstream_that_fails_at_once_does_not_hide_a_blocked_prompt(
     await until(lambda: detector.looked)
     detector.go.set()
     assert "content_filter" in (await asking).text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_a_rule_wants_mended_is_had_whole_first(
+    slow: Callable[..., Any], fake_upstream: Any, stream: bool
+) -> None:
+    mending = ONE_RULE + "    on: {prompt: revise, response: revise}\n    reply: Whales are left alone here.\n"
+    here, detector = await slow(mending)
+    detector.go.set()
+    answer = await here.ask("/v1/chat/completions", body("How to bait whales?", stream=stream))
+    assert "Whales are left alone here." in answer.text
+    assert "tide" not in answer.text
