@@ -95,24 +95,20 @@ class _Masks:
         revision stands in its place. So a span is masked only where it still covers the finding's own words; where
         it does not, and the words' beginning is there all the same, nothing of the text is kept.
         """
-        spans = []
+        spans: list[tuple[int, int]] = []
         for placed in self._findings:
-            finding = placed.finding
-            if _is_of(placed, where, part):
-                start, end = finding.span
-                if end <= len(text) and excerpt(text, finding.span) == finding.excerpt:
-                    spans.append((start, end))
-                    continue
-                if not finding.excerpt:
-                    self.count += 1
-                    return WITHHELD
+            finding, here = placed.finding, _is_of(placed, where, part)
+            fits = here and finding.span[1] <= len(text) and excerpt(text, finding.span) == finding.excerpt
+            if fits:
+                spans.append(finding.span)
             spans.extend(_occurrences(text, finding))
             head = finding.excerpt[:_PROBE].strip("…")
-            if head and _is_of(placed, where, part) and _outside(text, head, spans):
+            if here and not fits and (not head or _outside(text, head, spans)):
                 self.count += 1
                 return WITHHELD
-        self.count += len(spans)
-        return _covered(text, spans)
+        masked, count = _covered(text, spans)
+        self.count += count
+        return masked
 
 
 def _is_of(placed: Placed, where: str, part: Part) -> bool:
@@ -144,8 +140,8 @@ def _outside(text: str, head: str, spans: Sequence[tuple[int, int]]) -> bool:
     return False
 
 
-def _covered(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with one mask for each stretch of spans that touch."""
+def _covered(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, int]:
+    """The text with one mask for each stretch of spans that touch, and how many these are."""
     stretches: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if stretches and start <= stretches[-1][1]:
@@ -156,4 +152,4 @@ def _covered(text: str, spans: Sequence[tuple[int, int]]) -> str:
     for start, end in stretches:
         pieces += [text[upto:start], MASK]
         upto = end
-    return "".join([*pieces, text[upto:]])
+    return "".join([*pieces, text[upto:]]), len(stretches)

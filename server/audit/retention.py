@@ -41,13 +41,10 @@ def prune_some(database: Database, before: float, most: int = STEP) -> int:
 
 def end_lost_streams(database: Database) -> None:
     """Mark as cut what has been open for a day."""
-    from sqlalchemy import update
-
-    from server.audit.tables import DECISIONS
+    from sqlalchemy import text
 
     with database.begin() as connection:
         connection.execute(
-            update(DECISIONS)
-            .where(DECISIONS.c.state == "open", DECISIONS.c.at < time.time() - _LOST_S)
-            .values(state="cut")
+            text("update decisions set state = 'cut' where state = 'open' and at < :before"),
+            {"before": time.time() - _LOST_S},
         )
