@@ -60,13 +60,13 @@ async def _revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Ame
     left = settings.amend_tokens
     for _ in range(settings.rounds):
         rule = next(iter(broken or due), None)
-        if rule is None:
+        if rule is None or left <= 0:
             break
         tally.rounds += 1
         revised = await reviser.revise(rule, asked.conversation, text, tokens=left)
         left -= revised.usage.prompt + revised.usage.completion
         due = [other for other in due if other != rule]
-        if revised.text is None or left < 0:
+        if revised.text is None:
             return None
         if revised.kept:
             if broken:
@@ -96,7 +96,7 @@ async def _resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw, ta
     drawn = await redraw(post.settings.draws)
     tally.drawn += len(drawn)
     candidates = await judge(post, asked.exchange, drawn, tally)
-    sound = [one for one in (judged, *candidates) if one.answer.texts and passes(post, one)]
+    sound = [one for one in (judged, *candidates) if spoken(one.answer) and passes(post, one)]
     if not sound:
         return None
     best = choose(sound)

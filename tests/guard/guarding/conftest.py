@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,6 @@ from guard.exchange import Message
 from guard.gate import Gate
 from guard.guard import Answer, Guard, GuardSettings, Incoming
 from guard.guarding.reviser import Revised
-from guard.models import open_model
 from guard.models.base import Usage
 from guard.window import Channel
 from rules.schema import Constitution, Part, Rule
@@ -51,7 +49,7 @@ def constitution(*rules: Rule) -> Constitution:
     return Constitution.model_validate({"name": "small", "title": "Small", "rules": rules})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def guard_of() -> Callable[..., Guard]:
     """Makes a guard of rules, with further detectors, a model, a reviser and settings."""
 
@@ -59,22 +57,6 @@ def guard_of() -> Callable[..., Guard]:
         rules_in_force = constitution(*(rules or (rule("bomb", "pipe bomb", reply=REPLY),)))
         gate = Gate(rules_in_force, [Patterns(rules_in_force), *also])
         return Guard(gate, model=model, reviser=reviser, settings=GuardSettings(**settings))
-
-    return make
-
-
-@pytest.fixture
-def scripted(tmp_path: Any) -> Callable[..., Any]:
-    """A scripted model from replies."""
-
-    def make(*replies: dict[str, Any] | str, default: str | None = None) -> Any:
-        path = tmp_path / f"script{len(list(tmp_path.iterdir()))}.json"
-        listed = [{"text": reply} if isinstance(reply, str) else reply for reply in replies]
-        script: dict[str, Any] = {"replies": listed}
-        if default is not None:
-            script["default"] = {"text": default}
-        path.write_text(json.dumps(script), encoding="utf-8")
-        return open_model(f"scripted:{path}")
 
     return make
 
@@ -118,7 +100,7 @@ def answer(text: str = "", **texts: str) -> Answer:
     return Answer({channel: each for channel, each in channels.items() if each})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The small makers above, since test files cannot import one another."""
     return SimpleNamespace(

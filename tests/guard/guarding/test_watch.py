@@ -1,0 +1,153 @@
+"""A stream under watch: its window, what takes the place of a stopped choice, and the decision about it all."""
+
+from __future__ import annotations
+
+import pytest
+
+from guard.guard import Answer, Unscannable
+from guard.window import Channel, Released, Stopped
+from rules.schema import Action
+
+TEXT, REASONING = Channel(), Channel("reasoning")
+BAD = "Well, first of all you take a pipe bomb and then you go on with it as follows."
+GOOD = "I would rather talk about fireworks seen from afar."
+
+
+def revising(kit, action="revise"):
+    return kit.rule("bomb", "pipe bomb", action, watches=["prompt", "response"], reply=kit.REPLY)
+
+
+async def begun(guard, kit, prompt="how is soup made?"):
+    watch = guard.watch(kit.asks(prompt))
+    await watch.admit()
+    return watch
+
+
+async def test_what_streams_is_decided_on_with_its_places(guard_of, kit):
+    watch = await begun(guard_of(kit.rule("bomb", "pipe bomb", "flag")), kit)
+    window = watch.window()
+    assert watch.window() is window
+    window.feed(0, TEXT, "fine. ")
+    window.feed(1, REASONING, "a pipe bomb. ")
+    early = watch.decision(complete=False)
+    window.feed(0, TEXT, "the end.")
+    window.close()
+    window.abandon()
+    decision = watch.decision()
+    assert not early.complete
+    assert decision.complete
+    assert [placed.where for placed in decision.findings] == ["choices[1].reasoning"]
+    assert decision.action is Action.FLAG
+    assert decision.coverage.scanned == {"patterns": ("bomb",)}
+
+
+async def test_a_stream_is_redacted_with_the_guards_mask(guard_of, kit):
+    watch = await begun(guard_of(kit.rule("code", "alpha seven", "redact"), mask="<gone>"), kit)
+    window = watch.window()
+    outcomes = [window.feed(0, TEXT, "it is alpha se"), window.feed(0, TEXT, "ven. yes."), window.end(0, TEXT)]
+    assert "".join(each.text for each in outcomes if isinstance(each, Released)) == "it is <gone>. yes."
+    assert watch.decision().action is Action.REDACT
+
+
+async def test_a_blocked_stream_ends_with_the_reply(guard_of, kit):
+    watch = await begun(guard_of(), kit)
+    stopped = watch.window().feed(0, TEXT, BAD)
+    ruling = await watch.stopped(0, stopped)
+    assert (ruling.action, ruling.text, ruling.rules) == (Action.BLOCK, kit.REPLY["en"], ("bomb",))
+    decision = watch.decision()
+    assert decision.action is Action.BLOCK
+    assert [placed.where for placed in decision.findings] == ["choices[0].text"]
+
+
+async def test_after_text_has_left_the_reply_is_set_off(guard_of, kit):
+    watch = await begun(guard_of(revising(kit), reviser=kit.Rewrites(GOOD)), kit)
+    window = watch.window()
+    assert isinstance(window.feed(0, TEXT, "This is quite harmless and long enough to leave. "), Released)
+    stopped = window.feed(0, TEXT, BAD)
+    ruling = await watch.stopped(0, stopped)
+    assert (ruling.action, ruling.text) == (Action.BLOCK, "\n\n" + kit.REPLY["en"])
+
+
+async def test_where_nothing_has_left_a_revision_takes_the_streams_place(guard_of, kit):
+    reviser = kit.Rewrites(GOOD)
+    watch = await begun(guard_of(revising(kit), reviser=reviser), kit)
+    ruling = await watch.stopped(0, watch.window().feed(0, TEXT, BAD))
+    assert (ruling.action, ruling.text) == (Action.REVISE, GOOD)
+    assert reviser.asked == [("bomb", BAD)]
+    decision = watch.decision()
+    assert (decision.action, decision.rounds) == (Action.REVISE, 1)
+
+
+async def test_a_few_words_are_too_little_to_revise(guard_of, kit):
+    watch = await begun(guard_of(revising(kit), reviser=kit.Rewrites(GOOD)), kit)
+    ruling = await watch.stopped(0, watch.window().feed(0, TEXT, "a pipe bomb "))
+    assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
+
+
+@pytest.mark.parametrize("tool", [False, True])
+async def test_where_nothing_has_left_another_draw_takes_the_streams_place(guard_of, kit, tool):
+    async def redraw(count):
+        drawn = {TEXT: GOOD, Channel("tool"): "{}"} if tool else {TEXT: GOOD}
+        return [Answer(drawn)] * count
+
+    watch = await begun(guard_of(revising(kit, "resample")), kit)
+    ruling = await watch.stopped(0, watch.window().feed(0, TEXT, BAD), redraw)
+    expected = (Action.BLOCK, kit.REPLY["en"]) if tool else (Action.RESAMPLE, GOOD)
+    assert (ruling.action, ruling.text) == expected
+
+
+async def test_a_stream_that_could_not_be_scanned_says_so(guard_of, kit, raises):
+    watch = guard_of(also=[raises(OSError("model file is gone"))]).watch(kit.asks("soup?"))
+    stopped = watch.window().feed(0, TEXT, "All is well here, and there as well, I would say to you now. And on. ")
+    outcome = stopped if isinstance(stopped, Stopped) else watch.window().end(0, TEXT)
+    ruling = await watch.stopped(0, outcome)
+    assert ruling.filtered
+    assert "could not be made" in ruling.text
+    assert watch.decision().coverage.degraded == {"meaning": "model file is gone"}
+
+
+async def test_a_shadow_guard_lets_a_stream_go_and_says_what_it_would_have_done(guard_of, kit):
+    watch = await begun(guard_of(mode="shadow"), kit)
+    window = watch.window()
+    left = [window.feed(0, TEXT, BAD), window.end(0, TEXT)]
+    assert "".join(each.text for each in left if isinstance(each, Released)) == BAD
+    decision = watch.decision()
+    assert (decision.action, decision.would, decision.rules) == (Action.ALLOW, Action.BLOCK, ())
+    assert [placed.enforced for placed in decision.findings] == [False]
+
+
+async def test_a_stream_judged_by_a_shadow_rule_goes_on(guard_of, kit):
+    watch = await begun(guard_of(kit.rule("bomb", "pipe bomb", mode="shadow")), kit)
+    watch.window().feed(0, TEXT, BAD)
+    decision = watch.decision()
+    assert (decision.action, decision.would) == (Action.ALLOW, Action.BLOCK)
+
+
+@pytest.mark.parametrize(("setting", "leaves"), [("block", False), ("flag", True), ("allow", True)])
+async def test_an_unknown_event_leaves_as_set_and_is_told(guard_of, kit, setting, leaves):
+    watch = await begun(guard_of(unscannable=setting), kit)
+    event = Unscannable("event 3", "response.audio.delta")
+    assert watch.unknown(event) is leaves
+    decision = watch.decision()
+    assert (decision.action, decision.unscannable) == (Action(setting), (event,))
+    assert "response.audio.delta" in decision.coverage.partial["guard"]
+
+
+async def test_what_cannot_be_scanned_ends_a_stream_in_its_own_words(guard_of, kit):
+    watch = await begun(guard_of(), kit)
+    ruling = await watch.stopped(0, Stopped(Action.BLOCK, (), TEXT, degraded={"unscannable": "`audio` at event 3"}))
+    assert "something besides text" in ruling.text
+    assert watch.decision().coverage.degraded == {}
+
+
+async def test_times_of_stages_outside_are_added_up(guard_of, kit):
+    watch = await begun(guard_of(), kit)
+    watch.spent("upstream", 0.5)
+    watch.spent("upstream", 0.25)
+    assert watch.decision().ms["upstream"] == 750
+
+
+async def test_decision_ids_sort_by_time_and_may_be_given(guard_of, kit):
+    guard = guard_of()
+    assert guard.watch(kit.asks("x"), id="d_mine").decision().id == "d_mine"
+    assert guard.watch(kit.asks("x")).id != guard.watch(kit.asks("x")).id
