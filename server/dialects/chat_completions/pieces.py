@@ -131,9 +131,9 @@ def _build(made: Json, built: dict[Path, Any], data: Json, path: Path, text: str
             elif type(came) is list:
                 built[here] = []
             else:
-                # An entry of a list is known by its index, a content part by its type.
-                known = ("index", "type") if type(step) is int else ()
-                built[here] = {name: came[name] for name in known if name in came}
+                # An entry of a list is known by its index, a part of the content by its type; a call has told its own.
+                known = ("index",) if "tool_calls" in path else ("index", "type")
+                built[here] = {name: came[name] for name in known if name in came and type(step) is int}
             if isinstance(holder, list):
                 holder.append(built[here])
             else:
