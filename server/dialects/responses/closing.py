@@ -99,6 +99,15 @@ class Sending:
         data = self._made(step[1])
         return _nothing() if data is None else self.numbered(told(data), data)
 
+    def nothing(self) -> Event:
+        """An event that says nothing, in the place of one that does not leave after all."""
+        return _nothing()
+
+    def has(self, place: object, part: tuple[str, int] | None = None) -> bool:
+        """Whether the client knows of an item, or of a part of it."""
+        item = self._items.get(place) if isinstance(place, int) else None
+        return item is not None and (part is None or part in item.parts)
+
     def is_own(self, event: Event) -> bool:
         """Whether an event was made by `tell`, and so needs nothing more."""
         return id(event) in self._told

@@ -21,6 +21,7 @@ from server.dialects.responses.events import (
     item_of,
     look_at,
     part_of,
+    spot_of,
     told,
 )
 from server.dialects.responses.faults import failure
@@ -74,6 +75,8 @@ class ResponsesStream:
         self._behind: dict[int, Event] = {}  # deltas before which a line end stands in their channel
         self._looked: tuple[Event, Look] | None = None
         self._nth = 0
+        self._begun: set[object] = set()
+        self._stopping = False
         self._came: list[tuple[object, ...]] = []  # items and parts that were begun, in order
         self._sending = Sending(body, self._texts, ending)
 
@@ -177,6 +180,8 @@ class ResponsesStream:
         if spot is not None:
             text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
             if text is not None and id(event) not in self._plans:
+                if self._lost(data):
+                    return sending.nothing()
                 text.send(data["delta"])
                 return sending.numbered(event, data)
         if sending.is_own(event):
@@ -188,12 +193,17 @@ class ResponsesStream:
             plan = self._plans.pop(id(event))
             for entry in plan.entries:
                 entry.now = "" if entry.how != "repeats" else None
+        if kind != ADDED and self._lost(data):
+            return sending.nothing()
         filled = self._filled(plan, leaving=True)
         return sending.numbered(event if filled is data else told(filled), filled)
 
     def without(self, event: Event, choices: Set[int]) -> Event | None:
         """See `Streamed.without`."""
-        return None if 0 in choices and event.kind != "comment" else event
+        if 0 not in choices:
+            return event
+        self._stopping = True
+        return event if event.kind == "comment" else None
 
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
         """See `Streamed.stopped`. What they say is filled in when they leave, from what has left before them."""
@@ -219,6 +229,21 @@ class ResponsesStream:
         if isinstance(response, dict):
             return told({**data, "response": {**response, "wardlaw": wardlaw}})
         return told({**data, "wardlaw": wardlaw})
+
+    def _lost(self, data: Json) -> bool:
+        """Whether an event goes on with an item or a part whose beginning was dropped, since a stop lay before it."""
+        place = data.get("output_index")
+        if place not in self._begun:
+            return False
+        if not self._sending.has(place):
+            return True
+        if not self._stopping:
+            return False
+        spot = spot_of(data.get("type"))
+        if spot is None or not spot.last:
+            return False
+        names, number = spot.path(data)[:2]
+        return ("part", place, names, number) in self._came and not self._sending.has(place, (str(names), int(number)))
 
     def _text(self, key: Key, group: Group) -> Text:
         text = self._texts.get(key)
@@ -267,6 +292,7 @@ class ResponsesStream:
         kind = data.get("type")
         if kind == ADDED and isinstance(item := data.get("item"), dict):
             self._came.append(("item", item_of(data)))
+            self._begun.add(item_of(data))
             self._places[str(item.get("id", ""))] = item_of(data)
         elif kind == DONE:
             place = item_of(data)
