@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
@@ -23,6 +24,9 @@ _ENDS: Final = {
     "responses": frozenset({"response.completed", "response.incomplete", "response.failed"}),
 }
 """The types of the events that end a stream properly; chat completions end by `[DONE]`."""
+
+_LINGER_S = 0.05
+"""Seconds for the end of a body to come after the end of its stream."""
 
 
 class HttpStream:
@@ -61,7 +65,12 @@ class HttpStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reading is not None:
+        if self._reading is None:
+            return
+        try:
+            if kind is None:
+                await self._reading.ending()
+        finally:
             self._reading.close()
 
 
@@ -118,6 +127,16 @@ class _Reading:
         else:
             self._response.close()
 
+    async def ending(self) -> None:
+        """Wait a little for the end of the body, which often comes just after the end of its stream: the connection
+        can be used again then."""
+        import aiohttp
+
+        if self._ended and not self._response.content.at_eof():
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._response.content.wait_eof()
+
     def _took(self, event: Event) -> Event:
         """Look at an event that is about to be given."""
         if event.kind == "done":
@@ -156,6 +175,9 @@ class _Reading:
         chunk = b""
         if self._begun:
             self._next = self._loop.time() + self._gap_s
+            if self._timer.when() > self._next:
+                self._timer.cancel()
+                self._timer = self._loop.call_at(self._next, self._look)
         self._begun = self._waits = True
         try:
             chunk = await self._response.content.readany()
