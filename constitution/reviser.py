@@ -77,10 +77,15 @@ class LoopReviser:
         return Revised(text, purse.usage)
 
     async def _tried(self, role: ModelRole, ask: Ask, read: Callable[[Reply], T | None], purse: _Purse) -> T | None:
-        """What is read in the first of the model's replies that has the right shape."""
+        """What is read in the first of the model's replies that has the right shape.
+
+        `ask` says how many tokens are needed at least; the rest of its sampling is the role's.
+        """
+        drawn = self._sampling[role]
+        drawn = replace(drawn, max_tokens=max(drawn.max_tokens, ask.sampling.max_tokens))
         for attempt in range(self._tries):
             seed = seed_of(role, attempt, *(turn.content for turn in ask.messages[-1:]))
-            within = purse.fit(replace(ask, sampling=replace(self._sampling[role], seed=seed)))
+            within = purse.fit(replace(ask, sampling=replace(drawn, seed=seed)))
             if within is None:
                 return None
             reply = await self._models[role].chat(within)
@@ -106,7 +111,7 @@ class _Round:
     def ask_critic(self) -> Ask:
         messages = critique_messages(self._templates, self._rule, self._conversation, self._answer)
         schema: Mapping[str, Any] = critique_schema(self._answer)
-        return Ask(messages, schema=schema)
+        return Ask(messages, Sampling(max_tokens=0), schema)
 
     def critique(self, reply: Reply) -> Critique | None:
         """The critique, if it can be relied on: one that sees a break quotes it from the answer."""
@@ -117,7 +122,10 @@ class _Round:
         return found if quoted else None
 
     def ask_reviser(self, critique: Critique) -> Ask:
-        return Ask(revision_messages(self._templates, self._rule, self._conversation, self._answer, critique))
+        messages = revision_messages(self._templates, self._rule, self._conversation, self._answer, critique)
+        # A new answer may be as long as the old one, which can be longer than any in the loop.
+        size = len(self._answer.encode("utf-8", "surrogatepass")) // 3
+        return Ask(messages, Sampling(max_tokens=size + _LEAST))
 
     def revision(self, reply: Reply, critique: Critique) -> str | None:
         """The new answer, if it passes the loop's checks; the gate's word on it is the guard's to ask for."""

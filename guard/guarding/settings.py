@@ -22,11 +22,12 @@ class GuardSettings(Closed):
     rounds: Annotated[int, Field(ge=0, le=8)] = 2
     """Rounds of critique and revision at most; 0: the reply stands for every revision."""
 
-    amend_tokens: Annotated[int, Field(ge=1)] = 4096
-    """Tokens, read and written, that mending one answer may cost."""
+    amend_tokens: Annotated[int, Field(ge=1)] = 16_384
+    """Tokens, read and written, that revising one answer may cost. A round with the templates that ship reads about
+    2,500, and the answer four times."""
 
     amend_s: Annotated[float, Field(gt=0)] = 20.0
-    """Seconds that mending one answer may take; then the reply stands."""
+    """Seconds that revising one answer, or drawing others, may take; then the reply stands."""
 
     draws: Annotated[int, Field(ge=1, le=16)] = 3
     """Further answers drawn by `resample`."""
