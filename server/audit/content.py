@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from guard.detectors.base import excerpt
 from guard.guarding.decision import Placed
+from guard.guarding.tally import name_of
 from guard.verdict import Finding
 from guard.window.outcomes import Channel
 from rules.schema import Part
@@ -77,8 +78,7 @@ def _prompt_texts(record: Record) -> Iterator[tuple[str, str, Part, str]]:
 
 def _answer_texts(choice: int, texts: Any) -> Iterator[tuple[str, Channel, str]]:
     for channel, text in texts:
-        name = f"tool[{channel.index}]" if channel.kind == "tool" else channel.kind
-        yield f"choices[{choice}].{name}", channel, text
+        yield f"choices[{choice}].{name_of(channel)}", channel, text
 
 
 class _Masks:

@@ -37,6 +37,8 @@ class AuditHealth:
     """Rows that the database did not take."""
     fault: str
     """What the database fails with; empty while all is well."""
+    refusing: str
+    """Why the last decision could not be kept; empty where it could."""
 
 
 class Keeper:
@@ -55,6 +57,7 @@ class Keeper:
         self._syncing: asyncio.Task[None] | None = None
         self._synced = 0
         self._lost = 0
+        self._refusing = ""
         self._told_at = float("-inf")
         self._drain = Drain(
             journal,
@@ -84,11 +87,12 @@ class Keeper:
             if self._at_once:
                 await self._commit(upto)
             else:
+                self._refusing = ""
                 self._drain.wake()
 
     def health(self) -> AuditHealth:
         """How it fares."""
-        return AuditHealth(self._journal.waiting, self._lost, self._drain.set_aside, self._drain.fault)
+        return AuditHealth(self._journal.waiting, self._lost, self._drain.set_aside, self._drain.fault, self._refusing)
 
     async def close(self, deadline_s: float = CLOSE_S) -> None:
         """Bring what is left into the database, for so many seconds at most; what remains is drained by the next."""
@@ -124,6 +128,8 @@ class Keeper:
                 await future
         except TimeoutError:
             self._failed(f"the database did not take it in time: {self._drain.fault or 'it is slow'}")
+        else:
+            self._refusing = ""
 
     def _drained(self) -> None:
         """From the thread: someone may go on."""
@@ -138,6 +144,7 @@ class Keeper:
                 future.set_result(None)
 
     def _failed(self, what: str) -> None:
+        self._refusing = what
         if self._settings.on_failure == "block":
             raise AuditFailed(
                 f"the decision cannot be kept: {what}",
