@@ -11,7 +11,7 @@ import orjson
 from guard.guarding.incoming import Unscannable
 from server.dialects._leaves import Leaf, Path, written
 from server.dialects.base import Json
-from server.dialects.responses.items import Found, Group, look, look_part, look_value
+from server.dialects.responses.items import Found, Group, look, look_name, look_part, look_value
 from server.dialects.responses.lanes import Key
 from server.dialects.responses.response import ASIDE, Said, Seen, see
 from server.upstreams.base import Event
@@ -222,6 +222,7 @@ def look_at(data: Json, places: Mapping[str, int], nth: int) -> Look:
         found.unread("event", str(kind))
     rest = Found()
     for name, value in data.items():
+        look_name(name, (), rest, "note")
         if name not in taken:
             look_value(value, (name,), rest, "note")
     for leaf, group in rest.slots:

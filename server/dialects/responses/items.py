@@ -24,7 +24,7 @@ _SEALED = re.compile(r"[\w.:/+=~-]*", re.ASCII)
 _MACHINE = frozenset(
     "id type status role object call_id item_id response_id container_id file_id approval_request_id phase name"
     " server_label namespace fingerprint execution created_by caller_id background quality size output_format detail"
-    " mode outcome effort ttl obfuscation format code model action reason service_tier truncation".split()
+    " mode outcome effort ttl obfuscation format code model action service_tier truncation".split()
 )
 _NAMES = frozenset({"name", "model", "server_label", "namespace"})
 _PART_TEXTS: dict[object, tuple[str, Group]] = {
@@ -142,6 +142,7 @@ def _look_tool(item: dict[str, Any], path: Path, found: Found, kind: object) -> 
     calls = isinstance(kind, str) and (kind.endswith("_call") or kind in _CALLS)
     media = _media(item, kind, path, found)
     for name, value in item.items():
+        look_name(name, path, found, "call" if calls else "note")
         if name in media:
             continue
         given = not calls or name in _GIVEN or kind in _ALL_GIVEN
@@ -159,8 +160,15 @@ def _look_rest(
 ) -> None:
     media = _media(value, kind, path, found)
     for name, each in value.items():
+        look_name(name, path, found, group)
         if name not in skip and name not in media and each.__class__ not in _SILENT:
             look_value(each, (*path, name), found, group)
+
+
+def look_name(name: str, path: Path, found: Found, group: Group) -> None:
+    """A member's name is a text where it is more than a word of the machine."""
+    if not _WORD.fullmatch(name):
+        found.slots.append(Slot(Leaf((*path, name), name, is_name=True), group))
 
 
 _SILENT = frozenset({int, float, bool, type(None)})
@@ -175,8 +183,7 @@ def look_value(value: object, path: Path, found: Found, group: Group) -> None:
             media = _media(each, each.get("type"), at, found)
             inner: list[tuple[Path, object]] = []
             for name, below in each.items():
-                if not _WORD.fullmatch(name):
-                    found.slots.append(Slot(Leaf((*at, name), name, is_name=True), group))
+                look_name(name, at, found, group)
                 if name not in media:
                     inner.append(((*at, name), below))
             waiting += reversed(inner)

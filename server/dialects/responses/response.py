@@ -13,7 +13,7 @@ from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel
 from server.dialects._leaves import Leaf, Path, Rewriting, apart, written
 from server.dialects.base import Ending, Json
-from server.dialects.responses.items import Found, Group, look, look_value
+from server.dialects.responses.items import Found, Group, look, look_name, look_value, machine
 from server.dialects.responses.lanes import Key, Lanes, Text
 
 ASIDE = -1
@@ -67,8 +67,11 @@ def see(response: Mapping[str, Any], places: Mapping[str, int] | None = None, un
         _add(seen, look(item), index, (*under, "output", place), written(("output", place)))
     aside = Found()
     for name, value in response.items():
+        look_name(name, (), aside, "note")
         if name in _ECHOED or name in ("output", "output_text") or not isinstance(value, str | dict | list):
             continue
+        if name == "incomplete_details" and isinstance(value, dict) and machine("status", str(value.get("reason"))):
+            value = {**value, "reason": None}
         look_value(value, (name,), aside, "note")
     convenience = response.get("output_text")
     if isinstance(convenience, str) and convenience != text_of(response):
