@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo test test-slow test-gpu check docs bench heads lock clean
+.PHONY: help setup demo serve test test-slow test-gpu check docs bench heads lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
@@ -22,6 +22,9 @@ demo: setup  ## make training data with the embedded model and say how to read i
 	$(BIN)/wardlaw generate examples/prompts.jsonl --benign examples/benign.jsonl --rules base --model embedded \
 		--seed 7 --samples 2 --temperature 0.2 --max-tokens 250 --out demo-out
 	@$(BIN)/python examples/read_demo.py demo-out
+
+serve: setup  ## guard the embedded model by the pack `base`, on http://127.0.0.1:8080
+	$(BIN)/wardlaw serve --model embedded --constitution base --log-format plain
 
 test: setup  ## run the fast tests
 	$(BIN)/pytest -q

@@ -192,13 +192,13 @@ class ServerSettings(Closed):
     folder: Path = Path("wardlaw-data")
     """Where journals and the SQLite database lie."""
     database: str = ""
-    """Address of the database for keys and audit, as `postgresql+psycopg://user@host/name`; empty: an SQLite file in
-    `folder`. A password in it is never shown."""
+    """Address of the database for keys and audit, as `postgresql://user@host/name`; empty: an SQLite file in `folder`.
+    A password in it is never shown."""
     database_file: Path | None = None
     """A file with the address of the database, read at the start."""
     reviser: str = "none"
-    """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream`, or a chat model, as
-    `openai:http://host/v1#name`."""
+    """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream` or `upstream:NAME` (the
+    model that is guarded), or another chat model, as `openai:http://host/v1#name`."""
     metrics: Literal["open", "admin", "off"] = "open"
     """Who may read `/metrics`: everybody, or keys with the scope `admin`."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
