@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +253,98 @@ def test_alerts_watch_metrics_that_the_server_has() -> None:
         assert rule["annotations"].keys() == {"summary", "action"}
     (prometheus,) = documents("prometheus.yml")
     assert prometheus["rule_files"] == ["alerts.yml"]
+
+
+class Mounted:
+    """A ConfigMap as the kubelet mounts it: files that are links into `..data`, itself a link that is replaced."""
+
+    def __init__(self, folder: Path, data: dict[str, str]) -> None:
+        self.folder = folder
+        self.versions = 0
+        self.put(data)
+        for name in data:
+            (folder / name).symlink_to(f"..data/{name}")
+
+    def put(self, data: dict[str, str]) -> None:
+        self.versions += 1
+        version = self.folder / f"..version_{self.versions}"
+        version.mkdir(parents=True)
+        for name, text in data.items():
+            (version / name).write_text(text, encoding="utf-8")
+        (self.folder / "..new").symlink_to(version.name)
+        (self.folder / "..new").replace(self.folder / "..data")
+
+
+@dataclass
+class Pod:
+    mounted: Mounted
+    data: dict[str, str]
+    process: subprocess.Popen[bytes]
+    address: str = ""
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(self.address + path, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def digest(self) -> str:
+        return json.loads(self.get("/healthz")[1])["constitutions"]["default"]["digest"]
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """The manifest's server as a process here, with port, places and upstream of its own."""
+    folder = tmp_path_factory.mktemp("pod")
+    data = dict(of_kind("ConfigMap")["data"])
+    settings = yaml.safe_load(data["settings.yaml"])
+    settings |= {"host": "127.0.0.1", "port": 0, "folder": str(folder / "data"), "drain_delay_s": 0, "auth": "none"}
+    settings |= {"constitutions": {"default": [str(folder / "etc" / "rules.yaml")]}, "gate": {"meaning": False}}
+    settings["upstream"] = {"url": "http://127.0.0.1:9/v1"}
+    del settings["database_file"]
+    data["settings.yaml"] = yaml.safe_dump(settings)
+    mounted = Mounted(folder / "etc", data)
+    args = of_kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    args = [argument.replace("/etc/wardlaw", str(mounted.folder)) for argument in args]
+    log = (folder / "log").open("w+b")
+    process = subprocess.Popen([sys.executable, "-m", "server.cli.main", *args], cwd=ROOT, stderr=log, stdout=log)
+    pod = Pod(mounted, data, process)
+    try:
+        for _ in range(600):
+            found = re.search(r"listens on (http://[\d.:]+)", (folder / "log").read_text())
+            if found or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert found, (folder / "log").read_text()
+        pod.address = found[1]
+        yield pod
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def test_every_path_that_is_probed_or_scraped_answers(container: Pod, pod: Tree) -> None:
+    inside = pod["containers"][0]
+    assert container.get(inside["livenessProbe"]["httpGet"]["path"])[0] == 200
+    assert container.get(inside["startupProbe"]["httpGet"]["path"])[0] == 200
+    # There is no model behind it: it lives, and wants no requests.
+    assert container.get(inside["readinessProbe"]["httpGet"]["path"])[0] == 503
+    scraped = of_kind("Deployment")["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"]
+    status, page = container.get(scraped)
+    assert status == 200
+    assert b"wardlaw_constitution_in_force" in page
+
+
+def test_a_changed_configmap_comes_into_force(container: Pod) -> None:
+    before = container.digest()
+    rule = {"id": "bluebird", "rule": "Do not name it.", "why": "It has not been announced yet.", "title": "Naming it"}
+    rules = yaml.safe_load(container.data["rules.yaml"])
+    rules["rules"] = [{**rule, "detect": {"patterns": [{"literal": "project bluebird"}], "meaning": None}}]
+    container.mounted.put({**container.data, "rules.yaml": yaml.safe_dump(rules)})
+    for _ in range(300):
+        if container.digest() != before:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still {before}: {container.get('/healthz')[1]!r}")
