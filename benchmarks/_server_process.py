@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,6 +100,13 @@ class Server:
     def said(self) -> str:
         """The end of what it wrote."""
         return self.log.read_text(errors="replace")[-3000:]
+
+    def complaints(self, most: int = 5) -> list[str]:
+        """The first of its log's lines that are warnings or worse, or no log lines at all."""
+        with self.log.open(errors="replace") as lines:
+            ordinary = re.compile(r'"level": ?"(INFO|DEBUG)"|^\s*$|^wardlaw listens')
+            found = (line.strip() for line in lines if not ordinary.search(line))
+            return list(itertools.islice(found, most))
 
 
 @contextmanager

@@ -203,6 +203,8 @@ def main() -> None:
             print(f"\nthe server ended with {code}")
             print("\n## Errors\n")
             print("\n".join(f"{count} times {what}" for what, count in tally.errors.most_common()) or "none")
+            if complaints := server.complaints():
+                print("\n## From the server's log\n\n" + "\n".join(line[:1500] for line in complaints))
             for what, sample in tally.samples.items():
                 print(f"\n{what}:\n{sample}", file=sys.stderr)
             failed = bool(tally.errors or missing or code or len(found) != tally.answered + 1 or len(late) < reloads)
