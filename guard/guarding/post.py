@@ -52,6 +52,10 @@ class Post:
             return self.gate.judge_many(exchanges)  # a task for microseconds of work would cost more than the work
         if len(exchanges) == 1:
             return [await self.gate.ajudge(exchanges[0])]
+        turns = [Exchange(each.messages[-1:]) for each in exchanges if each.messages[-1].role == "user"]
+        if len(turns) > 1:
+            # Each is looked at with those before it: judged alone first, none of them goes through the models twice.
+            await asyncio.gather(*map(self.gate.ajudge, turns))
         return list(await asyncio.gather(*map(self.gate.ajudge, exchanges)))
 
     def acts(self, finding: Finding) -> Action:
