@@ -197,8 +197,8 @@ class ServerSettings(Closed):
     database_file: Path | None = None
     """A file with the address of the database, read at the start."""
     reviser: str = "none"
-    """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream` or `upstream:NAME` (the
-    model that is guarded), or another chat model, as `openai:http://host/v1#name`."""
+    """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream` or `upstream:NAME`
+    (the model that is guarded), or another chat model, as `openai:http://host/v1#name`."""
     metrics: Literal["open", "admin", "off"] = "open"
     """Who may read `/metrics`: everybody, or keys with the scope `admin`."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
