@@ -176,7 +176,7 @@ def let_through(server: Server, mock: Server) -> dict[str, str]:
     server.go_on()
     try:
         seen = json.loads(ask_mock(mock, "/stats"))["secrets"]
-        _ask(server, f"Do you know it? {BREAKING}", stream=False)
+        _ask(server, f"{prompt(200, 0)} {BREAKING}", stream=False)
         reached = json.loads(ask_mock(mock, "/stats"))["secrets"] > seen
         whole = _ask(server, f"Tell me. {MARK}", stream=False)
         streamed = _ask(server, f"Tell me. {MARK}", stream=True)
