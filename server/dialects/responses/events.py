@@ -82,9 +82,20 @@ DONES: dict[object, tuple[Spot, str]] = {
 """Events that repeat a whole text, and the member that is it."""
 
 DELTA_MEMBERS = frozenset(
-    "type sequence_number output_index content_index summary_index command_index item_id delta logprobs".split()
+    "type sequence_number output_index content_index summary_index command_index item_id delta logprobs"
+    " obfuscation".split()
 )
-"""What an event of `DELTAS` has; anything else in it is looked at."""
+
+
+def is_plain(data: Mapping[str, Any]) -> bool:
+    """Whether an event is one of `DELTAS` with nothing in it to read but its delta; anything else is looked at."""
+    if data.get("type") not in DELTAS or not data.keys() <= DELTA_MEMBERS:
+        return False
+    padding = data.get("obfuscation")
+    if padding is None or padding == "":
+        return True
+    return type(padding) is str and len(padding) <= 64 and padding.isascii() and padding.isalnum()
+
 
 LIFE = frozenset(
     f"response.{state}" for state in ("created", "queued", "in_progress", "completed", "incomplete", "failed")

@@ -18,6 +18,7 @@ from server.dialects.responses.events import (
     DONE,
     DONES,
     Look,
+    is_plain,
     item_of,
     look_at,
     part_of,
@@ -95,9 +96,9 @@ class ResponsesStream:
         if data is None:
             return []
         kind = data.get("type")
-        spot = DELTAS.get(kind)
-        if spot is None or not data.keys() <= DELTA_MEMBERS:
+        if not is_plain(data):
             return self._planned(event, data)
+        spot = DELTAS[kind]
         text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
         if text is None:
             key = (item_of(data) if "output_index" in data or spot.group != "note" else ASIDE, spot.path(data))
@@ -119,7 +120,7 @@ class ResponsesStream:
         data = event.data
         if data is None:
             return Unscannable("stream", "event") if event.kind == "data" else None
-        if data.get("type") in DELTAS and data.keys() <= DELTA_MEMBERS:
+        if is_plain(data):
             return None
         opaque = self._look(event, data).seen.opaque
         return opaque[0] if opaque else None
@@ -164,7 +165,9 @@ class ResponsesStream:
             return None
         if first and last and text == data["delta"]:
             return event
-        piece = {name: value for name, value in data.items() if name in DELTA_MEMBERS} | {"delta": text}
+        piece = {name: value for name, value in data.items() if name in DELTA_MEMBERS and name != "obfuscation"} | {
+            "delta": text
+        }
         if "logprobs" in piece:
             piece["logprobs"] = []
         return told(piece)

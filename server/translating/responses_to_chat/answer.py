@@ -42,7 +42,7 @@ def answer(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Json:
         output.append({**begun("message"), "status": "completed", "content": parts})
     for place, call in enumerate(message.get("tool_calls") or ()):
         output.append(_call(call, f"choices[0].message.tool_calls[{place}]"))
-    if reason == "length" and output and "status" in output[-1]:
+    if reason in _REASONS and output and "status" in output[-1]:
         output[-1]["status"] = "incomplete"
     started = opened(data, asked)
     return {**started, "output": output, "usage": usage(data.get("usage")), **ending(reason)}
