@@ -32,8 +32,9 @@ class GuardSettings(Closed):
     draws: Annotated[int, Field(ge=1, le=16)] = 3
     """Further answers drawn by `resample`."""
 
-    mask: Annotated[str, Field(max_length=100)] = "[redacted]"
-    """What stands for redacted text."""
+    mask: Annotated[str, Field(max_length=100, pattern=r'^[^"\\\x00-\x1f]*$')] = "[redacted]"
+    """What stands for redacted text. It may hold no quotation mark, backslash or line end, since it is put into JSON as
+    well."""
 
     window: WindowSettings = WindowSettings()
     """The release window of streams."""

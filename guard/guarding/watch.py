@@ -110,7 +110,7 @@ class Watch:
             ruling = self._as_text(ruling, stopped)
         else:
             reason: Reason = "answer" if "unscannable" in stopped.degraded else "degraded"
-            ruling = blocked(post, asked, stopped.findings, reason, Action.REVISE)
+            ruling = blocked(post, asked, stopped.findings, reason, Action.REDACT)
             if stopped.released.get(TEXT):
                 ruling = replace(ruling, text=f"\n\n{ruling.text}")
             if reason == "degraded" and stopped.degraded:

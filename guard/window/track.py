@@ -12,6 +12,7 @@ from guard.window.outcomes import Channel, Held, Released
 from guard.window.pace import Pace
 from guard.window.reader import Reader
 from guard.window.settings import WindowSettings
+from guard.window.strings import Strings
 
 PIECE = 256
 """Characters that are scanned at a time: the views of patterns look back over not much more."""
@@ -65,6 +66,7 @@ class Track:
         self._unread: list[str] = []  # pieces of the last text, the next one at the end
         self._redactions: list[tuple[int, int]] = []
         self._masked = 0  # the end of what the last mask that left stands for
+        self._strings = Strings() if channel.kind == "tool" else None
 
     @property
     def length(self) -> int:
@@ -93,6 +95,8 @@ class Track:
         if self.since is None:
             self.since = now
         self._text += piece
+        if self._strings:
+            self._strings.feed(piece)
         return self._note(self._reader.feed(piece))
 
     def end(self, now: float) -> list[Finding]:
@@ -138,11 +142,23 @@ class Track:
             if finding.part == self.channel.part
         )
 
-    def redact(self, span: tuple[int, int]) -> None:
-        """Let the mask stand for what of the span has not left."""
+    def redact(self, span: tuple[int, int]) -> bool:
+        """Let the mask stand for what of the span has not left.
+
+        Returns:
+            False where it cannot: JSON would no longer be JSON.
+        """
         if span[1] <= self._passed:
-            return
-        start, end = span
+            return True
+        fitted: list[tuple[int, int]] | None = [span]
+        if self._strings:
+            start = max(span[0], self._start)
+            fitted = self._strings.fit((start, span[1]), self._slice(start, span[1]))
+        for each in fitted or ():
+            self._cover(*each)
+        return fitted is not None
+
+    def _cover(self, start: int, end: int) -> None:
         kept = []
         for other in self._redactions:
             if other[0] < end and start < other[1]:

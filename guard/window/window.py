@@ -248,8 +248,8 @@ class Window:
         for finding in found:
             asked = self._action(finding)
             action = max(action, asked, key=rank)
-            if asked is Action.REDACT:
-                track.redact(finding.span)
+            if asked is Action.REDACT and not track.redact(finding.span):
+                action = Action.BLOCK
         if action not in _STOPS:
             return None
         return state.stop(track.channel, action, found, degraded or {})

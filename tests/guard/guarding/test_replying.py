@@ -19,7 +19,7 @@ def replies(kit):
     own = kit.rule("own", "x", reply={"en": "Own words.", "zh": "自己的话。"})
     one = kit.rule("one", "x", reply="One for all.")
     made = kit.rule("made", "secret pattern")
-    return Replies(Constitution.model_validate({"name": "r", "title": "R", "rules": (own, one, made)}))
+    return Replies(Constitution.model_validate({"name": "small", "title": "Small", "rules": (own, one, made)}))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from itertools import pairwise
 
-from guard.guard import Answer, Unscannable
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guard.exchange import Exchange, Message
+from guard.guard import Answer, GuardSettings, Unscannable
 from guard.window import Channel, Released, Stopped
 from rules.schema import Action
 
@@ -151,3 +157,56 @@ async def test_decision_ids_sort_by_time_and_may_be_given(guard_of, kit):
     guard = guard_of()
     assert guard.watch(kit.asks("x"), id="d_mine").decision().id == "d_mine"
     assert guard.watch(kit.asks("x")).id != guard.watch(kit.asks("x")).id
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b c", "alpha"]),
+        st.one_of(
+            st.sampled_from(["alpha seven", 'x "alpha\nseven" y', "é\\", "7"]), st.integers(), st.lists(st.text())
+        ),
+    ),
+    st.lists(st.integers(0, 80), max_size=8),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_redacted_arguments_stay_json_however_they_stream(redacting, kit, value, cuts, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    window = redacting.watch(kit.asks("hello")).window()
+    tool = Channel("tool")
+    outcomes = [window.feed(0, tool, text[start:end]) for start, end in pairwise(places)]
+    outcomes.append(window.end(0, tool))
+    left = "".join(outcome.text for outcome in outcomes if isinstance(outcome, Released))
+    assert not any(isinstance(outcome, Stopped) for outcome in outcomes)
+    assert json.loads(left).keys() == value.keys()
+    assert not redacting.gate.judge(Exchange((Message("assistant", "", tool_calls=(left,)),))).findings
+
+
+@pytest.fixture(scope="module")
+def redacting(guard_of, kit):
+    """A guard that masks some words."""
+    return guard_of(kit.rule("code", "alpha seven", "redact"))
+
+
+async def test_a_number_in_arguments_that_stream_cannot_be_masked_and_is_blocked(guard_of, kit):
+    rule = kit.rule("card", "x", "redact", detect={"patterns": [{"regex": r"\b4111\d{8}\b"}], "meaning": None})
+    watch = await begun(guard_of(rule), kit)
+    stopped = watch.window().feed(0, Channel("tool"), '{"card": 411122223333, "b": 1}')
+    ruling = await watch.stopped(0, stopped)
+    assert ruling.filtered
+    assert ruling.rules == ("card",)
+    assert "The card rule" in ruling.text
+
+
+async def test_arguments_that_are_no_json_are_masked_as_they_stand(guard_of, kit):
+    watch = await begun(guard_of(kit.rule("code", "alpha seven", "redact")), kit)
+    window, tool = watch.window(), Channel("tool")
+    outcomes = [window.feed(0, tool, "print(alpha sev"), window.feed(0, tool, "en, 1)"), window.end(0, tool)]
+    assert "".join(each.text for each in outcomes if isinstance(each, Released)) == "print([redacted], 1)"
+
+
+@pytest.mark.parametrize("mask", ['"', "a\\b", "a\nb", "x" * 101])
+def test_a_mask_that_would_break_json_is_refused(mask):
+    with pytest.raises(ValueError, match="mask"):
+        GuardSettings(mask=mask)
