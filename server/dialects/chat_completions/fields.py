@@ -30,9 +30,14 @@ Other: TypeAlias = Callable[[Path], Channel]
 """The channel for the text of an unknown member."""
 
 KNOWN_AROUND = frozenset(
-    "id object created model system_fingerprint service_tier obfuscation usage choices provider timings".split()
+    "id object created model system_fingerprint service_tier obfuscation usage choices provider timings p x_groq "
+    "prompt_filter_results prompt_token_ids kv_transfer_params".split()
 )
-"""Members of an answer or chunk that say nothing, or are looked at by themselves."""
+"""Members of an answer or chunk that say nothing, or are looked at by themselves.
+
+Were those of the providers (`p` is Mistral's padding, `prompt_filter_results` Azure's) taken for texts, a stream would
+wait for its window with each of them.
+"""
 TOLD_AT_THE_END = frozenset("finish_reason native_finish_reason stop_reason matched_stop".split())
 """How a choice ended. `stop_reason` and `matched_stop` repeat what the client asked to stop at."""
 NUMBERS = "token_ids"
@@ -46,7 +51,9 @@ KNOWN_OF_PIECE = _OF_CHOICE | {"delta"}
 _REASONING = {name: Channel("reasoning", place) for place, name in enumerate(("reasoning_content", "reasoning"))}
 _THINKING = Channel("reasoning", 2)
 _DETAILS = Channel("reasoning", 3)
-_OPAQUE = frozenset({"type", "id", "index", "format", "signature", "data", "thought_signature", "encrypted_content"})
+_OPAQUE = frozenset(
+    "type id index format signature data thought_signature thought_signatures encrypted_content".split()
+)
 _TEXTS = {"text": "text", "output_text": "text", "refusal": "refusal"}
 """Types of content parts -> the member with their text."""
 
@@ -219,6 +226,8 @@ def _audio(audio: Json, path: Path, other: Other, found: Fields) -> None:
 
 
 def _unknown(name: str, value: Any, path: Path, other: Other, found: Fields) -> None:
+    if name == "role" and value == "assistant":
+        return
     if wordy(name):
         found.slots.append(Slot(other(path), Leaf(path, name, is_name=True)))
     _take(found, anywhere(value, path, skip=_OPAQUE - {"id", "data"}), other)

@@ -50,7 +50,8 @@ _UNSEEN = frozenset(
 
 _SETTINGS = frozenset(
     "service_tier reasoning_effort verbosity modalities prompt_cache_retention prompt_cache_options audio moderation "
-    "reasoning thinking prediction web_search_options provider chat_template_kwargs".split()
+    "reasoning thinking prediction web_search_options provider chat_template_kwargs transforms route plugins samplers "
+    "keep_alive".split()
 )
 """Members that hold the words of settings; any longer text in them is looked at."""
 

@@ -146,6 +146,19 @@ def test_a_text_that_nobody_knows_is_seen_wherever_it_stands(shapes: Any, make: 
     assert "and this" in [text for _, _, text in shape.texts(make(shapes))]
 
 
+def test_what_providers_are_known_to_add_holds_no_stream_up(shapes: Any) -> None:
+    shape = opened()
+    azure = shapes.chunk_of(
+        [{"index": 0, "delta": {"content": "a"}, "content_filter_results": {"hate": {"severity": "safe"}}}],
+        prompt_filter_results=[{"content_filter_results": {"hate": {"severity": "safe"}}}],
+    )
+    groq = shapes.chunk_of([{"index": 0, "delta": {"content": "b"}}], x_groq={"id": "req_1"})
+    together = shapes.chunk_of([{"index": 0, "role": "assistant", "delta": {"content": "c", "token_id": 7}}])
+    openai = shapes.chunk_of([{"index": 0, "delta": {"content": "d"}}], obfuscation="x7Qa", service_tier="default")
+    told = [shape.texts(each) for each in (azure, groq, together, openai)]
+    assert told == [[(0, TEXT, text)] for text in "abcd"]
+
+
 def test_sounds_and_objects_that_are_no_chunk_cannot_be_scanned(shapes: Any) -> None:
     shape = opened()
     assert shape.unscannable(shapes.chunk({"content": "a"})) is None
