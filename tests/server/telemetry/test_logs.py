@@ -1,0 +1,101 @@
+"""The log: a line a decision, and no text of anyone in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from server.record import Record
+from server.settings import LogSettings
+from server.telemetry.logs import DecisionLog, set_up
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Leaves the logging of the tests as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_decision_is_one_line_of_ids_and_numbers(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = DecisionLog(LogSettings())
+    made = record(rules=("a", "b"), action="block", fault="content_filter", degraded={"judge": "down: the planted"})
+    log.write(made)
+    log.close()
+    line = json.loads(capsys.readouterr().err)
+    assert line["id"] == made.decision.id
+    assert (line["key"], line["api"], line["action"], line["rules"]) == (
+        "0a0a0a0a",
+        "chat_completions",
+        "block",
+        ["a", "b"],
+    )
+    assert (line["status"], line["ms"], line["upstream_ms"], line["fault"]) == (200, 60.0, 50.0, "content_filter")
+    assert line["degraded"] == ["judge"]
+    assert "planted" not in json.dumps(line)
+
+
+def test_plain_lines_say_the_same_and_hold_no_text(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = DecisionLog(LogSettings(format="plain"))
+    log.write(record(rules=("a", "b"), action="block"))
+    log.close()
+    line = capsys.readouterr().err
+    assert "wardlaw: decided id=d_" in line
+    assert "action=block rules=a,b status=200" in line
+    assert "planted" not in line
+
+
+@pytest.mark.parametrize("settings", [LogSettings(decisions=False), LogSettings(level="warning")])
+def test_decisions_are_not_logged_where_the_settings_say_so(
+    settings: LogSettings, record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = DecisionLog(settings)
+    log.write(record())
+    log.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stream_is_logged_once_and_every_line_that_waits_is_written_at_the_end(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = DecisionLog(LogSettings())
+    for _ in range(50):
+        log.write(record(complete=False))
+        log.write(record())
+    log.close()
+    log.close()
+    assert len(capsys.readouterr().err.splitlines()) == 50
+
+
+def test_other_logs_are_json_lines_too_with_what_goes_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(LogSettings())
+    logging.getLogger("server.reload").error("it failed:\n  hint: mend it", extra={"constitution": "bank"})
+    logging.getLogger("server.reload").debug("not written")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["logger"], line["constitution"]) == ("ERROR", "server.reload", "bank")
+    assert line["message"] == "it failed:\n  hint: mend it"
+    assert line["time"].endswith("+00:00")
+    assert isinstance(line["pid"], int)
+
+
+def test_libraries_that_name_addresses_and_statements_are_heard_from_warnings_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up(LogSettings(level="debug"))
+    logging.getLogger("httpx").info("GET http://planted/")
+    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("sqlalchemy.engine").info("select 'planted'")
+    assert capsys.readouterr().err == ""
+    logging.getLogger("uvicorn.error").warning("odd")
+    assert "odd" in capsys.readouterr().err
