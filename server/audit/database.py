@@ -22,7 +22,16 @@ SCHEMA = "0001"
 _LOCK = 0x77617264_6C6177
 """Names the advisory lock of PostgreSQL under which migrations run."""
 _BUSY_MS = 10_000
-_CONNECT_S = 5
+_POSTGRES = {
+    "application_name": "wardlaw",
+    "connect_timeout": 5,
+    # a server that vanished without a word is given up after some 20 s, not after the system's two hours
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
+"""Of each connection; the URL's own query wins."""
 
 
 def database_url(database: str, folder: Path) -> str:
@@ -163,6 +172,7 @@ class Database:
                 raise
             kind = Unreachable if isinstance(error, exc.OperationalError | exc.InterfaceError) else AuditError
             self._is_ready = False  # it may come back as another one: restored, or made anew
+            self.engine.dispose()
             raise kind(f"the database `{self.shown}` cannot be used: {_reason(error)}", self._hint()) from error
         except (exc.TimeoutError, OSError, Timeout) as error:
             raise Unreachable(f"the database `{self.shown}` cannot be used: {error}", self._hint()) from error
@@ -200,8 +210,7 @@ def _engine(url: URL, fsync: bool) -> Engine:
         event.listen(engine, "begin", _on_begin)
         return engine
     try:
-        timeouts = {"connect_timeout": _CONNECT_S, "application_name": "wardlaw"}
-        given = {name: value for name, value in timeouts.items() if name not in url.query}
+        given = {name: value for name, value in _POSTGRES.items() if name not in url.query}
         return create_engine(url, pool_pre_ping=True, pool_size=2, pool_recycle=1800, connect_args=given)
     except ImportError as error:
         raise AuditError("PostgreSQL needs `psycopg`, which is missing", "install `wardlaw[postgres]`") from error

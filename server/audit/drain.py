@@ -28,12 +28,13 @@ _LONGEST_WAIT_S = 5.0
 _TELL_AGAIN_S = 60.0
 
 
-def adopt(folder: Path, writer: Writer) -> int:
+def adopt(folder: Path, writer: Writer, between: Callable[[], None] = lambda: None) -> int:
     """Drain the journals of dead workers, and say which of their streams have no end.
 
     Args:
         folder: of journals.
         writer: to the database.
+        between: called after each batch: what a dead worker left may be long, and the living should not wait for it.
 
     Returns:
         how many journals were drained.
@@ -46,7 +47,7 @@ def adopt(folder: Path, writer: Writer) -> int:
         for name in names:
             lines = 0
             for path in segments(folder, name):
-                lines += _drain_file(path, writer, name)
+                lines += _drain_file(path, writer, name, between)
                 path.unlink()
             writer.cut(name)
             forget(folder, name)
@@ -55,13 +56,14 @@ def adopt(folder: Path, writer: Writer) -> int:
     return len(names)
 
 
-def _drain_file(path: Path, writer: Writer, owner: str) -> int:
+def _drain_file(path: Path, writer: Writer, owner: str, between: Callable[[], None]) -> int:
     size, at, lines = path.stat().st_size, 0, 0
     while at < size:
         read = read_lines(path, at, size, BATCH)
         writer.write(read.payloads, read.broken, owner)
         lines += len(read.payloads)
         at = read.upto
+        between()
         if read.torn:
             _LOG.warning("`%s` ends in a line that is not whole; no one was told that it is kept", path)
             break
@@ -130,10 +132,12 @@ class Drain:
         while True:
             try:
                 self._work()
+                ended = self._closing.is_set() and not self._journal.waiting
+                if ended:
+                    self._writer.cut(self._journal.name)
                 pause = 0.0
                 self._well()
-                if self._closing.is_set() and not self._journal.waiting:
-                    self._writer.cut(self._journal.name)
+                if ended:
                     break
             except Exception as error:
                 # whatever it is: a thread that ended would let the journal grow in silence
@@ -156,21 +160,22 @@ class Drain:
         self._wake.clear()
 
     def _work(self) -> None:
-        while (segment := self._journal.next()) is not None:
+        self._drain_own()
+        now = time.monotonic()
+        if now >= self._look_at and not self._closing.is_set():
+            self._look_at = now + LOOK_S
+            adopt(self._journal.folder, self._writer, self._drain_own)
+        if now >= self._keep_house_at and not self._closing.is_set():
+            self._keep_house_at = now + (0.5 if self._keep_house() else KEEP_HOUSE_S)
+
+    def _drain_own(self) -> None:
+        while (segment := self._journal.next()) is not None and time.monotonic() < self._give_up:
             read = read_lines(segment.path, segment.read, segment.size, BATCH)
             if read.upto == segment.read:
                 raise OSError(f"`{segment.path}` is shorter than what was written to it")
             self._writer.write(read.payloads, read.broken, self._journal.name)
             self._journal.done(segment, read.upto)
             self._on_drained()
-            if time.monotonic() >= self._give_up:
-                return
-        now = time.monotonic()
-        if now >= self._look_at and not self._closing.is_set():
-            self._look_at = now + LOOK_S
-            adopt(self._journal.folder, self._writer)
-        if now >= self._keep_house_at and not self._closing.is_set():
-            self._keep_house_at = now + (0.5 if self._keep_house() else KEEP_HOUSE_S)
 
     def _keep_house(self) -> bool:
         """Delete some of what is too old; whether there may be more."""

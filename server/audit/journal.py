@@ -54,13 +54,14 @@ class JournalFull(Exception):
 class Journal:
     """The journal that this worker appends to. One thread appends, another takes lines out."""
 
-    def __init__(self, folder: Path, worker: str, limit: int) -> None:
+    def __init__(self, folder: Path, worker: str, limit: int, *, fsync: bool = False) -> None:
         """Begin a journal; its name is used by no other, so that what a dead worker left is told from it.
 
         Args:
             folder: of all journals; made where it is not there.
             worker: what the name begins with.
             limit: bytes that may wait to be drained.
+            fsync: whether `sync` is to hold for segments that are closed too.
 
         Raises:
             AuditError: the folder cannot be written.
@@ -72,6 +73,7 @@ class Journal:
         """Bytes appended since the start."""
         self.drained = 0
         """Bytes drained since the start."""
+        self._fsync = fsync
         self._segment_bytes = min(SEGMENT_BYTES, limit)
         self._segments: deque[Segment] = deque()
         self._fd = -1
@@ -174,7 +176,11 @@ class Journal:
         path = self.folder / f"{self.name}.{self._made:08d}.segment"
         fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         if self._fd >= 0:
+            if self._fsync:
+                os.fsync(self._fd)
             os.close(self._fd)
+        if self._fsync:
+            _sync_folder(self.folder)  # else the file might have its lines and no name after a power cut
         self._fd = fd
         self._spoilt = False
         self._made += 1
@@ -288,6 +294,14 @@ def owner_lock(folder: Path, name: str) -> BaseFileLock:
     from filelock import FileLock
 
     return FileLock(lock_path(folder, name), thread_local=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _fit(worker: str) -> str:

@@ -34,7 +34,7 @@ def open_audit(settings: AuditSettings, *, url: str, folder: Path, worker: str) 
     database = Database(url, fsync=settings.fsync)
     try:
         _prepare(database, settings)
-        journal = Journal(folder / JOURNALS, worker, settings.journal_bytes)
+        journal = Journal(folder / JOURNALS, worker, settings.journal_bytes, fsync=settings.fsync)
     except BaseException:
         database.close()
         raise

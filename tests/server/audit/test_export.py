@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,12 @@ from server.record import Record
 
 
 @pytest.fixture
-def decisions(tmp_path: Path, record: Callable[..., Record], told: Callable[..., Record]) -> Decisions:
+def decisions(tmp_path: Path, record: Callable[..., Record], told: Callable[..., Record]) -> Iterator[Decisions]:
     database = Database(database_url("", tmp_path))
     plain = [record(model="=1+1", at=1_700_000_000.5 + n) for n in range(1100)]
     Writer(database, tmp_path).write([encode(each, "full") for each in [*plain, told()]], [], "w")
-    return Decisions(database)
+    yield Decisions(database)
+    database.close()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

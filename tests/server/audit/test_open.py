@@ -157,7 +157,7 @@ def test_many_workers_may_migrate_at_once(url: str, process: Process, count: Cou
     import contextlib
 
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(process(MIGRATE, url)) for _ in range(4)]
+        workers = [stack.enter_context(process(MIGRATE, url)) for _ in range(3)]
         for worker in workers:
             out, _ = worker.communicate(timeout=60)
             assert out == "up\nready\n"
