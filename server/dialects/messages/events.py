@@ -23,6 +23,12 @@ def event(data: Json) -> Event:
     return Event(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)), data, name)
 
 
+def again(event: Event, data: Json) -> Event:
+    """An event with other data, under its own name."""
+    head = b"event: %b\n" % event.name.encode() if event.name else b""
+    return Event(head + b"data: %b\n\n" % orjson.dumps(data), data, event.name)
+
+
 def delta(index: int, kind: str, text: str) -> Event:
     """A piece of a block's text; `kind` is its channel's."""
     name, key = DELTAS[kind]

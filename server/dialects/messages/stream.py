@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from guard.guarding.incoming import Unscannable
 from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel
 from server.dialects.base import Delta, Fault, Json
 from server.dialects.messages.blocks import ASIDE, CALLS, Channels, Content, joiner, read_block, read_content
-from server.dialects.messages.events import delta, message_delta, message_events, stop, text_block
+from server.dialects.messages.events import again, delta, message_delta, message_events, stop, text_block
 from server.dialects.messages.events import event as made
 from server.dialects.messages.slots import Slot, joined, leaves, replaced, spread
 from server.upstreams.base import Event
@@ -77,9 +77,11 @@ class MessageStream:
         kind = data.get("type")
         if kind == "content_block_delta":
             piece, index = data.get("delta"), data.get("index")
-            if not isinstance(piece, dict) or index not in self._blocks:
+            if not isinstance(piece, dict) or not isinstance(index, int) or index not in self._blocks:
                 raise ValueError("content_block_delta: no `delta`, or one of a block that has not begun")
-            form: Any = piece.get("type")
+            form = piece.get("type")
+            if not isinstance(form, str):
+                raise ValueError("delta.type: no string")
             key = _KEYS.get(form)
             if key is not None:
                 text, channel = piece.get(key), self._blocks[index]
@@ -99,8 +101,10 @@ class MessageStream:
             message = data.get("message")
             blocks = message.get("content") if isinstance(message, dict) else None
             self._blocks.update((index, None) for index in range(len(blocks) if isinstance(blocks, list) else 0))
-        if isinstance(usage := (data.get("message") or data).get("usage"), dict):
-            self._usage = {"output_tokens": usage.get("output_tokens") or 0}
+        counted = data.get("message") if kind == "message_start" else data
+        usage = counted.get("usage") if isinstance(counted, dict) else None
+        if isinstance(usage, dict) and isinstance(usage.get("output_tokens"), int):
+            self._usage = {"output_tokens": usage["output_tokens"]}
         return [(0, channel, text) for channel, text in self._content(data).texts().items()]
 
     def unscannable(self, event: Event) -> Unscannable | None:
@@ -112,14 +116,18 @@ class MessageStream:
         if kind == "content_block_delta":
             piece = data.get("delta")
             form = piece.get("type") if isinstance(piece, dict) else None
-            return None if form in _DELTAS else Unscannable(f"content[{data.get('index')}]", str(form))
-        if kind not in _EVENTS:
+            return (
+                None
+                if isinstance(form, str) and form in _DELTAS
+                else Unscannable(f"content[{data.get('index')}]", str(form))
+            )
+        if not isinstance(kind, str) or kind not in _EVENTS:
             return Unscannable("event", str(kind))
         found = Content()
         try:
             if kind == "content_block_start":
                 block = data.get("content_block")
-                if isinstance(block, dict) and block.get("type") not in _PLAIN:
+                if isinstance(block, dict) and str(block.get("type")) not in _PLAIN:
                     read_block(block, ("content", data.get("index", 0)), None, found)
             elif kind == "message_start" and isinstance(message := data.get("message"), dict):
                 found = read_content(message)
@@ -230,7 +238,7 @@ class MessageStream:
 
     def noted(self, event: Event, wardlaw: Json) -> Event:
         """A copy of an event with the object `wardlaw` added: the official clients keep unknown keys."""
-        return made({**(event.data or {}), "wardlaw": wardlaw})
+        return again(event, {**(event.data or {}), "wardlaw": wardlaw})
 
     def _ending_with(self, event: Event) -> Event:
         """An event that leaves after the answer was stopped: ours in its right place, another only where it is due."""
@@ -276,7 +284,7 @@ class MessageStream:
         kind, content = data.get("type"), Content()
         if kind == "content_block_start":
             block: Json = data["content_block"]
-            if block.get("name") in self._tools:  # it came from the request
+            if isinstance(block.get("name"), str) and block["name"] in self._tools:  # it came from the request
                 block = {key: value for key, value in block.items() if key != "name"}
             follows = not block.get("input")  # piece by piece
             if follows and block["type"] in CALLS:
@@ -293,7 +301,10 @@ class MessageStream:
             content = read_content(data["message"], ("message",))
             content.add(ASIDE, _beside(data, "message"))
         elif kind == "message_delta":
-            ending = {key: value for key, value in (data.get("delta") or {}).items() if key != "container"}
+            given = data.get("delta")
+            if not isinstance(given, dict):
+                raise ValueError("delta: no object")
+            ending = {key: value for key, value in given.items() if key != "container"}
             content.add(ASIDE, leaves(ending, ("delta",)))
             content.add(ASIDE, _beside(data, "delta", "usage", "context_management", "input_transformations"))
         else:
@@ -327,7 +338,7 @@ class MessageStream:
             changes += zip(fixed, spread(slots, joiner(channel), text), strict=True)
         if all(slot.text == text for slot, text in changes):
             return event
-        return made(replaced(event.data or {}, changes))
+        return again(event, replaced(event.data or {}, changes))
 
 
 def _beside(value: Json, *known: str) -> list[Slot]:
