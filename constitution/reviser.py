@@ -16,7 +16,7 @@ from constitution.settings import SAMPLING
 from constitution.templates import Templates, TemplateSet
 from guard.exchange import Message
 from guard.guarding.reviser import Revised
-from guard.language import language_of
+from guard.language import language_among, load_statistics
 from guard.models.base import Ask, ChatModel, Reply, Sampling, Usage
 from rules.schema import Constitution, Critique, Rule
 
@@ -40,7 +40,7 @@ class LoopReviser:
         sampling: Mapping[ModelRole, Sampling] | None = None,
         tries: int = 2,
     ) -> None:
-        """A reviser.
+        """A reviser; takes half a second to make.
 
         Args:
             constitution: its rules can be asked about.
@@ -55,6 +55,7 @@ class LoopReviser:
         self._models: Mapping[ModelRole, ChatModel] = {"critic": critic, "reviser": reviser}
         self._sampling = {**SAMPLING, **(sampling or {})}
         self._tries = tries
+        load_statistics()  # the checks ask for them; later, the first revision would hold up an event loop
 
     async def revise(self, rule: str, conversation: Sequence[Message], answer: str, *, tokens: int) -> Revised:
         """One round; see `guard.guarding.reviser.Reviser`.
@@ -64,7 +65,13 @@ class LoopReviser:
             ModelError: a model could not answer.
         """
         question = next((turn.content for turn in reversed(conversation) if turn.role == "user"), "")
-        work = _Round(self._rules[rule], self._templates.of(language_of(question)), conversation, question, answer)
+        work = _Round(
+            self._rules[rule],
+            self._templates.of(language_among(question, self._templates.by_language)),
+            conversation,
+            question,
+            answer,
+        )
         purse = _Purse(tokens)
         critique = await self._tried("critic", work.ask_critic(), work.critique, purse)
         if critique is None:

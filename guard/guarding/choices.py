@@ -7,26 +7,30 @@ from collections.abc import Mapping, Sequence
 from guard.exchange import Exchange, Message
 from guard.guarding.incoming import Answer
 from guard.guarding.post import Post, worse
+from guard.guarding.replying import Replies
 from guard.guarding.tally import Tally
-from guard.language import language_of
 from guard.verdict import Finding, Verdict
 from guard.window.choice import rank
 from guard.window.outcomes import Channel
 from rules.schema import Action
 
-_READ = 2000
-"""Characters of the user's turn by which its language is told."""
-
 
 class Asked:
     """What was asked."""
 
-    __slots__ = ("_language", "_said", "conversation", "exchange", "mends")
+    __slots__ = ("_language", "_replies", "_said", "conversation", "exchange", "mends")
 
-    def __init__(self, conversation: Sequence[Message], said: Sequence[Message], mends: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self,
+        replies: Replies,
+        conversation: Sequence[Message],
+        said: Sequence[Message],
+        mends: Sequence[Finding] = (),
+    ) -> None:
         """A question.
 
         Args:
+            replies: what can be said to the user.
             conversation: as the model sees it.
             said: as the client sent it.
             mends: what was found in the prompt that asks for the answer to be mended, the gravest first.
@@ -35,6 +39,7 @@ class Asked:
         self.mends = mends
         self.exchange = Exchange(_last_turn(conversation))
         """What an answer is judged with: the user's last turn."""
+        self._replies = replies
         self._said = said
         self._language = ""
 
@@ -42,7 +47,7 @@ class Asked:
     def language(self) -> str:
         """Of the user, by the last turn; found out only where the guard has to speak."""
         if not self._language:
-            self._language = language_of("".join(turn.content for turn in _last_turn(self._said))[:_READ])
+            self._language = self._replies.language("".join(turn.content for turn in _last_turn(self._said)))
         return self._language
 
 

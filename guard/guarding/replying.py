@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
+from guard.language import language_among, load_statistics, needs_statistics
 from guard.window.outcomes import Channel
 from rules.schema import Constitution, Rule
 
 Reason = Literal["degraded", "unscannable", "answer"]
 """Why the guard answers for itself where no rule is broken: a check could not be made; the request, or the answer,
 holds what cannot be checked."""
+
+_READ = 2000
+"""Characters by which the language of a text is told."""
 
 _MADE: Mapping[str, str] = {
     "en": "This is where I stop, because of the rule “{title}”. {why} If you meant something else, please put it in "
@@ -75,6 +79,16 @@ class Replies:
     def __init__(self, constitution: Constitution) -> None:
         """The replies that the rules bring, and those made for the ones that bring none."""
         self._rules = {rule.id: rule for rule in constitution}
+        spoken = {
+            tag for rule in constitution for text in (rule.reply, rule.title, rule.why) if text for tag in text.root
+        }
+        self._languages = frozenset(spoken)
+        if needs_statistics(self._languages):
+            load_statistics()  # now: later, the first reply would hold up an event loop for half a second
+
+    def language(self, text: str) -> str:
+        """The language in which the writer of a text is to be answered."""
+        return language_among(text[:_READ], self._languages)
 
     def to_rule(self, rule: str, language: str) -> str:
         """What the user reads where a rule stops something."""

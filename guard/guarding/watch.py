@@ -46,13 +46,18 @@ class Watch:
         self._post = post
         self._incoming = incoming
         self._tally = Tally(post, self.id)
-        self._asked = Asked(incoming.messages, incoming.messages)
+        self._asked = Asked(post.replies, incoming.messages, incoming.messages)
         self._window: Window | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation as it came."""
         return self._incoming.messages
+
+    @property
+    def language(self) -> str:
+        """Tag of the language in which the user is answered."""
+        return self._asked.language
 
     async def admit(self) -> Admission:
         """Judge the prompt."""
@@ -163,7 +168,7 @@ class Watch:
             edits[change.index, change.channel] = self._shown(change)
         if edits:
             action = worse(action, Action.REDACT)
-        self._asked = Asked(edited(incoming.messages, edits), incoming.messages, heard.mends)
+        self._asked = Asked(post.replies, edited(incoming.messages, edits), incoming.messages, heard.mends)
         # What becomes of the answer is told by its ruling.
         tally.did(action if action not in MENDS else Action.REDACT if edits else Action.FLAG)
         return Admission(action, edits, rules=post.ranked(heard.findings), whole=bool(heard.mends))

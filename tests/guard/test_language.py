@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from guard.language import language_of, same_language, script_of
+from guard.language import language_among, language_of, same_language, script_of
 
 ENGLISH = "Please tell me how I can keep the tomatoes in my garden healthy through a wet and windy summer."
 GERMAN = "Bitte sag mir, wie ich die Tomaten in meinem Garten durch einen nassen und windigen Sommer bringen kann."
@@ -59,3 +59,21 @@ def test_a_chinese_sentence_with_an_english_name_is_chinese():
 )
 def test_two_texts_are_of_one_language_unless_one_is_sure_that_they_are_not(left, right, same):
     assert same_language(left, right) is same
+
+
+def test_where_scripts_tell_the_languages_apart_no_statistics_are_loaded(monkeypatch):
+    monkeypatch.setattr("guard.language._identifier", lambda: pytest.fail("the statistics were loaded"))
+    for text in (
+        "plain words, and a good many more of them, so that statistics would have enough to go by",
+        "你好",
+        "",
+    ):
+        assert language_among(text, {"en", "zh", "und"}) == ("zh" if text == "你好" else "en")
+
+
+def test_two_languages_in_latin_script_are_told_apart_by_statistics():
+    french = (
+        "Bonjour, pourriez-vous m'expliquer comment on prépare une bonne soupe aux poireaux pour quatre personnes ?"
+    )
+    assert language_among(french, {"en", "fr"}) == "fr"
+    assert language_among(french, {"en", "zh"}) == "en"
