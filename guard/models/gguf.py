@@ -241,7 +241,7 @@ class _Engine:
             return call.reply()
         try:
             self.server.handle_chat_completions(call.request(), call.take)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             raise self._error({"message": str(error)}, call.ask) from None
         if call.error is not None:
             raise self._error(call.error, call.ask)

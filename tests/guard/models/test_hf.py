@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from guard.models.base import (
     ModelUnavailable,
     Reply,
     Sampling,
+    StreamingChatModel,
+    streamed,
 )
 from guard.models.embedded import weights
 from guard.models.hf import split_reasoning
@@ -369,3 +372,45 @@ async def test_smollm2_unpacked_from_gguf_answers_in_batches_as_alone() -> None:
     assert together[0].finish == "stop"
     assert [await batched.chat(one) for one in asks] == together
     await batched.close()
+
+
+async def told(model: ChatModel, asked: Ask) -> Reply:
+    """The reply at the end of a stream, which must say what its pieces said."""
+    given = [piece async for piece in streamed(model, asked)]
+    reply = given[-1].reply
+    assert reply is not None
+    assert "".join(piece.text for piece in given) == reply.text
+    assert "".join(piece.reasoning for piece in given) == (reply.reasoning or "")
+    assert len(given) > 2
+    return reply
+
+
+async def test_streams_say_what_the_whole_answers_say(model: ChatModel) -> None:
+    asks = [ask(text, temperature=0.9, seed=n, max_tokens=8 + 5 * n) for n, text in enumerate(PROMPTS)]
+    whole = await asyncio.gather(*map(model.chat, asks))
+    assert await asyncio.gather(*(told(model, one) for one in asks)) == whole
+
+
+async def test_a_stream_without_a_seed_is_drawn_anew_each_time(model: ChatModel) -> None:
+    assert len({(await told(model, ask("why", temperature=1.0))).text for _ in range(3)}) > 1
+
+
+async def test_log_probabilities_come_with_the_pieces_of_a_stream(model: ChatModel) -> None:
+    asked = replace(ask("why", max_tokens=6), logprobs=2)
+    given = [piece async for piece in streamed(model, asked)]
+    reply = given[-1].reply
+    assert reply is not None
+    assert tuple(token for piece in given for token in piece.logprobs) == reply.logprobs
+
+
+async def test_a_reader_who_leaves_ends_its_row(alone: ChatModel) -> None:
+    assert isinstance(alone, StreamingChatModel)
+    async with aclosing(alone.stream(ask("why", max_tokens=200))) as pieces:
+        await anext(pieces)
+    # one conversation at a time: this one waits for the row before it, which ends with its next token
+    assert (await told(alone, ask("why", max_tokens=6))).usage.completion == 6
+
+
+async def test_a_stream_of_a_conversation_that_the_template_refuses_fails(model: ChatModel) -> None:
+    with pytest.raises(ModelError, match="no tools here"):
+        await told(model, Ask((Message("tool", "x"),)))

@@ -39,7 +39,7 @@ async def scripted(tmp_path: Path) -> AsyncIterator[LocalUpstream]:
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[LocalUpstream]:
-    upstream = LocalUpstream(open_model("embedded:?context=512&slots=2"), "embedded")
+    upstream = LocalUpstream(open_model("embedded:?context=512&slots=2&threads=1"), "embedded")
     yield upstream
     asyncio.run(upstream.close())
 
