@@ -1,0 +1,223 @@
+"""The whole application, put together from settings, in the test's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rules.errors import WardlawError
+from server.app import apis, app_of, create_app
+from server.keys.store import KeyStore
+from server.opening import Opened, open_parts
+from server.settings import ServerSettings
+
+RULES = """\
+constitution: {name}-tests
+title: Tests of the application
+rules:
+  - id: kraken-summoning
+    title: Summoning the kraken
+    rule: Do not help anyone to summon the kraken.
+    why: It sinks the ships of people who did not ask for it.
+    detect: {{patterns: [{{literal: summon the {name}}}], meaning: null}}
+"""
+
+
+class Running:
+    """An application with its parts."""
+
+    def __init__(self, opened: Opened, client: httpx.AsyncClient, folder: Path) -> None:
+        self.opened = opened
+        self.client = client
+        self.folder = folder
+
+    async def ask(self, text: str, **headers: str) -> httpx.Response:
+        body = {"model": "fake", "messages": [{"role": "user", "content": text}]}
+        return await self.client.post("/v1/chat/completions", json=body, headers=headers)
+
+    def write(self, name: str, literal: str) -> None:
+        (self.folder / f"{name}.yaml").write_text(RULES.format(name=name).replace(f"summon the {name}", literal))
+
+
+@pytest.fixture
+async def start(tmp_path: Path, fake_upstream: Any) -> AsyncIterator[Callable[..., Any]]:
+    """Starts applications: `await start(auth="keys")`."""
+    async with AsyncExitStack() as stack:
+
+        async def started(peer: str = "127.0.0.1", **settings: Any) -> Running:
+            for name in ("default", "bank"):
+                (tmp_path / f"{name}.yaml").write_text(RULES.format(name=name))
+            usual = {
+                "folder": tmp_path / "data",
+                "constitutions": {name: (str(tmp_path / f"{name}.yaml"),) for name in ("default", "bank")},
+                "upstream": {"url": fake_upstream.url},
+                "gate": {"meaning": False},
+                "reload": {"watch": False},
+            }
+            given = ServerSettings.model_validate({**usual, **settings})
+            opened = await open_parts(given)
+            stack.push_async_callback(opened.close)
+            await stack.enter_async_context(opened.running())
+            transport = httpx.ASGITransport(app_of(given, opened), client=(peer, 1))
+            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://wardlaw"))
+            return Running(opened, client, tmp_path)
+
+        yield started
+
+
+def keys(tmp_path: Path) -> KeyStore:
+    (tmp_path / "data").mkdir(exist_ok=True)
+    return KeyStore(f"sqlite:///{tmp_path / 'data' / 'audit.sqlite'}")
+
+
+async def test_health_tells_rules_audit_and_what_is_degraded(start: Callable[..., Any]) -> None:
+    running = await start()
+    health = (await running.client.get("/healthz")).json()
+    assert (health["status"], health["reload"], health["degraded"]) == ("ok", "ok", {})
+    assert set(health["constitutions"]) == {"default", "bank"}
+    assert health["audit"] == {"waiting_bytes": 0, "lost": 0, "set_aside": 0}
+    assert health["upstream"].startswith("openai:http://127.0.0.1:")
+
+
+async def test_it_is_not_ready_while_the_upstream_does_not_answer(start: Callable[..., Any]) -> None:
+    running = await start(upstream={"url": "http://127.0.0.1:9/v1"})
+    answer = await running.client.get("/readyz")
+    assert (answer.status_code, answer.json()["why_not"]) == (503, ["the upstream does not answer"])
+    assert (await running.client.get("/healthz")).status_code == 200
+
+
+async def test_a_key_decides_which_constitution_judges_and_a_client_cannot(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = keys(tmp_path)
+    _, plain = store.add("plain")
+    _, bank = store.add("bank", constitution="bank")
+    _, lost = store.add("lost", constitution="gone")
+    running = await start(auth="keys")
+
+    async def done(secret: str, text: str, **headers: str) -> str:
+        answer = await running.ask(text, authorization=f"Bearer {secret}", **headers)
+        return str(answer.headers["x-wardlaw-action"])
+
+    assert await done(plain, "summon the default") == "block"
+    assert await done(plain, "summon the bank") == "allow"
+    assert await done(bank, "summon the bank") == "block"
+    assert await done(bank, "summon the default", **{"x-wardlaw-constitution": "default"}) == "allow"
+    assert (await running.ask("hello", authorization=f"Bearer {lost}")).status_code == 403
+    assert (await running.ask("hello")).status_code == 401
+
+
+async def test_a_clients_key_of_ours_never_reaches_the_upstream(
+    start: Callable[..., Any], tmp_path: Path, fake_upstream: Any
+) -> None:
+    _, secret = keys(tmp_path).add("a client")
+    running = await start(auth="keys")
+    named = {"x-api-key": secret}
+    for headers in ({"authorization": f"Bearer {secret}"}, named, {**named, "api-key": secret}):
+        assert (await running.ask("hello", **headers)).status_code == 200
+    seen = fake_upstream.seen()
+    assert len(seen) == 3
+    assert secret not in str(seen)
+
+
+async def test_without_keys_the_clients_own_credentials_reach_the_upstream(
+    start: Callable[..., Any], fake_upstream: Any
+) -> None:
+    running = await start()
+    await running.ask("hello", authorization="Bearer sk-of-the-client")
+    assert "Bearer sk-of-the-client" in str(fake_upstream.seen())
+
+
+async def test_limits_of_a_key_are_told_with_when_to_come_again(start: Callable[..., Any], tmp_path: Path) -> None:
+    _, secret = keys(tmp_path).add("a client", requests_per_minute=1)
+    running = await start(auth="keys")
+    assert (await running.ask("hello", **{"x-api-key": secret})).status_code == 200
+    refused = await running.ask("hello", **{"x-api-key": secret})
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+
+
+async def test_an_administrator_reloads_and_is_told_what_changed(start: Callable[..., Any], tmp_path: Path) -> None:
+    store = keys(tmp_path)
+    _, admin = store.add("admin", scopes=["admin"])
+    _, plain = store.add("plain")
+    running = await start(auth="keys")
+    running.write("bank", "rob the bank")
+    for headers, status in (({}, 401), ({"x-api-key": plain}, 403)):
+        assert (await running.client.post("/admin/reload", headers=headers)).status_code == status
+    answer = await running.client.post("/admin/reload", headers={"x-api-key": admin})
+    told = answer.json()
+    assert (answer.status_code, told["ok"]) == (200, True)
+    assert told["constitutions"]["default"]["outcome"] == "unchanged"
+    assert told["constitutions"]["bank"]["rules"]["changed"] == ["kraken-summoning"]
+    (tmp_path / "bank.yaml").write_text("rules: [")
+    failed = await running.client.post("/admin/reload", headers={"x-api-key": admin})
+    assert failed.status_code == 422
+    assert failed.json()["constitutions"]["bank"]["where"].startswith(str(tmp_path / "bank.yaml"))
+    assert (await running.client.get("/healthz")).json()["reload"] == "failed"
+
+
+async def test_without_keys_only_the_machine_itself_reloads(start: Callable[..., Any]) -> None:
+    near, far = await start(), await start(peer="10.0.0.7")
+    assert (await near.client.post("/admin/reload")).status_code == 200
+    assert (await far.client.post("/admin/reload")).status_code == 403
+    for name in ("x-forwarded-for", "forwarded", "origin"):
+        assert (await near.client.post("/admin/reload", headers={name: "x"})).status_code == 403
+
+
+async def test_metrics_are_open_for_administrators_or_off(start: Callable[..., Any], tmp_path: Path) -> None:
+    _, admin = keys(tmp_path).add("admin", scopes=["admin"])
+    running = await start()
+    await running.ask("summon the default")
+    page = (await running.client.get("/metrics")).text
+    assert 'wardlaw_findings_total{action="block",part="prompt",rule="kraken-summoning"} 1.0' in page
+    closed = await start(auth="keys", metrics="admin")
+    assert (await closed.client.get("/metrics")).status_code == 401
+    assert (await closed.client.get("/metrics", headers={"x-api-key": admin})).status_code == 200
+    off = await start(metrics="off")
+    assert (await off.client.get("/metrics")).status_code == 404
+
+
+async def test_every_route_is_in_the_openapi_document(start: Callable[..., Any]) -> None:
+    running = await start()
+    document = (await running.client.get("/openapi.json")).json()
+    served = {
+        (route.path.replace(":path}", "}"), method.lower())
+        for module in apis()
+        for route in module.routes(running.opened.parts)
+        for method in (route.methods or {"GET"}) - {"HEAD"}
+    }
+    described = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert served - described == set()
+
+
+async def test_parts_that_are_given_are_not_closed_with_the_application(start: Callable[..., Any]) -> None:
+    running = await start()
+    app = create_app(running.opened.parts.settings, running.opened.parts)
+    async with app.router.lifespan_context(app):
+        pass
+    assert (await running.ask("hello")).status_code == 200
+
+
+async def test_an_application_without_parts_opens_its_own_and_closes_them(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    settings = (await start()).opened.parts.settings
+    app = create_app(settings.model_copy(update={"folder": tmp_path / "other"}))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://w") as client:
+        assert (await client.get("/healthz")).json()["status"] == "ok"
+
+
+async def test_without_keys_there_must_be_a_constitution_for_everybody(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "bank.yaml").write_text(RULES.format(name="bank"))
+    with pytest.raises(WardlawError, match="there is none") as raised:
+        await start(constitutions={"bank": (str(tmp_path / "bank.yaml"),)})
+    assert "auth: keys" in raised.value.hint
