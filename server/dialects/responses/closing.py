@@ -20,10 +20,10 @@ _REPLY: tuple[Step, ...] = tuple(
     ("reply", what) for what in ("created", "in_progress", "item", "part", "delta", "text", "part_done", "item_done")
 )
 _TEXT_DONE = {
-    ("content", "output_text"): ("response.output_text.done", "text", "content_index"),
-    ("content", "refusal"): ("response.refusal.done", "refusal", "content_index"),
-    ("content", "reasoning_text"): ("response.reasoning_text.done", "text", "content_index"),
-    ("summary", "summary_text"): ("response.reasoning_summary_text.done", "text", "summary_index"),
+    ("content", "output_text"): ("response.output_text.done", "text"),
+    ("content", "refusal"): ("response.refusal.done", "refusal"),
+    ("content", "reasoning_text"): ("response.reasoning_text.done", "text"),
+    ("summary", "summary_text"): ("response.reasoning_summary_text.done", "text"),
 }
 _PART_DONE = {"content": "response.content_part.done", "summary": "response.reasoning_summary_part.done"}
 # Calls whose one text comes in pieces: the member, and the event that ends it.
@@ -248,8 +248,9 @@ class Sending:
         if item is None or at not in item.parts or at in item.ended:
             return None
         begun = item.parts[at]
-        kind, member, counts = _TEXT_DONE.get((at[0], str(begun.get("type"))), ("", "", ""))
-        where = {"item_id": item.item.get("id", ""), "output_index": place, counts or "content_index": at[1]}
+        kind, member = _TEXT_DONE.get((at[0], str(begun.get("type"))), ("", ""))
+        counts = "summary_index" if at[0] == "summary" else "content_index"
+        where = {"item_id": item.item.get("id", ""), "output_index": place, counts: at[1]}
         if what == "part":
             return {"type": _PART_DONE[at[0]], **where, "part": self._as_sent(place, at, begun)}
         if not kind or (*at, "text") in item.ended:

@@ -89,7 +89,8 @@ DELTA_MEMBERS = frozenset(
 
 def is_plain(data: Mapping[str, Any]) -> bool:
     """Whether an event is one of `DELTAS` with nothing in it to read but its delta; anything else is looked at."""
-    if data.get("type") not in DELTAS or not data.keys() <= DELTA_MEMBERS:
+    kind = data.get("type")
+    if type(kind) is not str or kind not in DELTAS or not data.keys() <= DELTA_MEMBERS:
         return False
     padding = data.get("obfuscation")
     if padding is None or padding == "":
@@ -130,7 +131,8 @@ _BEGINNINGS = frozenset(
     ]
 )
 _FILES = {"response.image_generation_call.partial_image": "partial_image_b64", "response.audio.delta": "delta"}
-_COUNTED = frozenset({"type", "sequence_number", "output_index", "content_index", "summary_index", "command_index"})
+_COUNTS = ("output_index", "content_index", "summary_index", "command_index", "annotation_index")
+_NEEDED = frozenset({"command_index", "annotation_index"})
 
 
 @dataclass(slots=True)
@@ -185,7 +187,12 @@ def look_at(data: Json, places: Mapping[str, int], nth: int) -> Look:
         ValueError: it has not the shape of an event of its kind.
     """
     kind = data.get("type")
-    found, taken = _Gathered(), set(_COUNTED)
+    if not isinstance(kind, str):
+        raise ValueError("type: missing, or not a string")
+    for name in _COUNTS:
+        if type(data.get(name, 0)) is not int and (data[name] is not None or name in _NEEDED):
+            raise ValueError(f"{name}: not a count")
+    found, taken = _Gathered(), {"type", "sequence_number", *_COUNTS}
     if kind in LIFE:
         response = data.get("response")
         if not isinstance(response, dict):
@@ -216,7 +223,7 @@ def look_at(data: Json, places: Mapping[str, int], nth: int) -> Look:
         inner = Found()
         look_value(data.get("annotation"), at, inner, "note")
         found.take(inner, item_of(data), ("annotation",), len(at))
-        taken |= {"annotation", "annotation_index"}
+        taken.add("annotation")
     elif kind in (_SHELL_DELTA, _SHELL_DONE):
         name = "delta" if kind == _SHELL_DELTA else "output"
         listed = data.get(name) if isinstance(data.get(name), list) else [data.get(name)]

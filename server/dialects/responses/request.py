@@ -226,9 +226,10 @@ def _check(item: Mapping[str, Any], kind: str, path: Path) -> None:
     """Refuse an item of a known kind that has another shape: the upstream might read it in a way of its own."""
     where = written(path)
     if kind == "message":
-        if item.get("role") not in _ROLES:
+        role = item.get("role")
+        if not isinstance(role, str) or role not in _ROLES:
             hint = "the roles are `user`, `assistant`, `system` and `developer`"
-            raise BadRequest(f"{where}.role", f"unknown role `{str(item.get('role'))[:40]}`", hint)
+            raise BadRequest(f"{where}.role", f"unknown role `{str(role)[:40]}`", hint)
         _check_content(item.get("content"), f"{where}.content")
     elif kind in ("function_call_output", "custom_tool_call_output"):
         _check_content(item.get("output"), f"{where}.output")

@@ -99,7 +99,10 @@ class ResponsesStream:
         if not is_plain(data):
             return self._planned(event, data)
         spot = DELTAS[kind]
-        text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
+        try:
+            text = self._fast.get((kind, data.get("output_index"), data.get(spot.counts)))
+        except TypeError:  # a list or an object where a count should stand
+            text = None
         if text is None:
             key = (item_of(data) if "output_index" in data or spot.group != "note" else ASIDE, spot.path(data))
             text = self._fast[kind, data.get("output_index"), data.get(spot.counts)] = self._text(key, spot.group)
@@ -236,7 +239,7 @@ class ResponsesStream:
     def _lost(self, data: Json) -> bool:
         """Whether an event goes on with an item or a part whose beginning was dropped, since a stop lay before it."""
         place = data.get("output_index")
-        if place not in self._begun:
+        if type(place) is not int or place not in self._begun:
             return False
         if not self._sending.has(place):
             return True

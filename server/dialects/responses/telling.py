@@ -14,10 +14,10 @@ _CALLS = {
     "code_interpreter_call": ("code", "code_interpreter_call_code"),
 }
 _TEXTS = {
-    "output_text": ("text", "output_text", "content_index"),
-    "refusal": ("refusal", "refusal", "content_index"),
-    "reasoning_text": ("text", "reasoning_text", "content_index"),
-    "summary_text": ("text", "reasoning_summary_text", "summary_index"),
+    ("content", "output_text"): ("text", "output_text"),
+    ("content", "refusal"): ("refusal", "refusal"),
+    ("content", "reasoning_text"): ("text", "reasoning_text"),
+    ("summary", "summary_text"): ("text", "reasoning_summary_text"),
 }
 
 
@@ -58,15 +58,16 @@ def _item(place: int, item: Json) -> Iterator[Json]:
 
 def _part(where: Json, names: str, number: int, part: Json) -> Iterator[Json]:
     kind = "content_part" if names == "content" else "reasoning_summary_part"
-    member, name, counts = _TEXTS.get(str(part.get("type")), ("", "", "content_index"))
-    at = {**where, counts: number}
+    member, name = _TEXTS.get((names, str(part.get("type"))), ("", ""))
+    at = {**where, "content_index" if names == "content" else "summary_index": number}
     empty = {**part, member: ""} if member else dict(part)
     empty |= {later: [] for later in ("annotations", "logprobs") if part.get(later)}
     yield {"type": f"response.{kind}.added", **at, "part": empty}
     if member and isinstance(part.get(member), str):
         probable = {"logprobs": part.get("logprobs") or []} if name == "output_text" else {}
         yield {"type": f"response.{name}.delta", **at, "delta": part[member], **probable}
-        for place, annotation in enumerate(part.get("annotations") or ()):
+        annotations = part.get("annotations")
+        for place, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
             noted = {"annotation_index": place, "annotation": annotation}
             yield {"type": "response.output_text.annotation.added", **at, **noted}
         yield {"type": f"response.{name}.done", **at, member: part[member], **probable}

@@ -65,8 +65,12 @@ def request(body: Mapping[str, Any]) -> Json:
 
 def _shape(body: Mapping[str, Any], asked: Json) -> None:
     """What the answer is to look like, and how long is to be thought about it."""
-    text = body.get("text") or {}
-    form = text.get("format") or {"type": "text"}
+    text, reasoning = body.get("text") or {}, body.get("reasoning") or {}
+    form = text.get("format") or {"type": "text"} if isinstance(text, dict) else None
+    if not isinstance(text, dict) or not isinstance(form, dict):
+        raise ValueError("text: not an object")
+    if not isinstance(reasoning, dict):
+        raise ValueError("reasoning: not an object")
     if form.get("type") == "json_schema":
         schema = {name: value for name, value in form.items() if name != "type"}
         asked["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -76,7 +80,6 @@ def _shape(body: Mapping[str, Any], asked: Json) -> None:
         raise ValueError(f"text.format: `{form.get('type')}` cannot be asked of the model behind")
     if text.get("verbosity") is not None:
         asked["verbosity"] = text["verbosity"]
-    reasoning = body.get("reasoning") or {}
     if reasoning.get("effort") is not None:
         asked["reasoning_effort"] = reasoning["effort"]
 
@@ -93,7 +96,7 @@ def _messages(body: Mapping[str, Any]) -> list[Json]:
             if not isinstance(item, dict):
                 raise ValueError(f"input[{place}]: not an object")
             kind = item.get("type", "message" if "role" in item else "item_reference")
-            take = _ITEMS.get(kind)
+            take = _ITEMS.get(kind) if isinstance(kind, str) else None
             if take is None:
                 raise ValueError(f"input[{place}]: `{kind}` cannot be told to the model behind")
             take(item, f"input[{place}]", messages)
