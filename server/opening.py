@@ -160,6 +160,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     digests.update(reloader.digests)
     running = Running(reloader=reloader)
     running.faults["audit"] = lambda: audit.health().fault
+    running.blocked = lambda: _audit_blocks(settings, audit)
     if isinstance(door, KeyDoor):
         running.faults["keys"] = lambda: door.fault
     if parent is not None:
@@ -196,6 +197,18 @@ def _mender(settings: ServerSettings, upstream: Any) -> ChatModel | None:
 
         return UpstreamModel(upstream, settings.reviser.partition(":")[2])
     return open_model(settings.reviser)
+
+
+def _audit_blocks(settings: ServerSettings, audit: Keeper) -> str:
+    """Why no decision can be kept, where requests fail then."""
+    kept, health = settings.audit, audit.health()
+    if kept.on_failure == "allow":
+        return ""
+    if kept.write == "database" and health.fault:
+        return "the audit's database does not take decisions"
+    if health.waiting >= kept.journal_bytes:
+        return "the audit's journal is full"
+    return ""
 
 
 def _tell(parent: int, others: int) -> int:

@@ -28,6 +28,9 @@ class Running:
     faults: dict[str, Callable[[], str]] = field(default_factory=dict)
     """Part -> says what is wrong with it, or nothing: for `/healthz`."""
 
+    blocked: Callable[[], str] = lambda: ""
+    """Says why every request would fail, or nothing."""
+
     @property
     def degraded(self) -> Mapping[str, str]:
         """What runs, but not well: part -> why."""

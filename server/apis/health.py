@@ -41,10 +41,10 @@ def routes(parts: Parts) -> list[BaseRoute]:
         not_ready: list[str] = []
         if parts.running.draining:
             not_ready.append("it is draining")
-        # Rules were loaded before anyone listened, and the audit's journal was opened: what is left is the upstream.
+        # Rules were loaded before anyone listened.
         elif not await _upstream_ready(parts):
             not_ready.append("the upstream does not answer")
-        if (fault := parts.running.faults.get("audit.write")) is not None and (why := fault()):
+        if why := parts.running.blocked():
             not_ready.append(why)
         return _json(503 if not_ready else 200, {"ready": not not_ready, "why_not": not_ready})
 
@@ -78,7 +78,7 @@ OPENAPI: dict[str, Any] = {
                 "tags": ["running"],
                 "responses": {
                     "200": {"description": "They may.", **_ANSWER},
-                    "503": {"description": "It drains, or the upstream does not answer.", **_ANSWER},
+                    "503": {"description": "It drains, or requests would fail.", **_ANSWER},
                 },
             }
         },

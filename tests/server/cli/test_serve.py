@@ -249,6 +249,30 @@ def test_a_bad_file_leaves_the_last_good_rules_in_force_and_shows_everywhere(ser
     served.until(lambda: served.health()["reload"] == "ok")
 
 
+def test_no_text_and_no_secret_of_a_whole_run_is_in_the_log_or_the_metrics(
+    serve: Callable[..., Served], fake_upstream: Any
+) -> None:
+    served = serve("--log-level", "debug", "--set", "upstream.key=sk-planted-1").ready()
+    fake_upstream.script("ok", text="an answer with planted-2 in it")
+    served.ask("planted-3")
+    served.ask("summon the kraken planted-4")
+    Stream(served, messages=[{"role": "user", "content": "planted-5"}]).join()
+    for mode in ("e400", "e500", "garbage", "cut", "no_end", "error_event", "close"):
+        fake_upstream.script(mode, text="planted-6 planted-6 planted-6")
+        served.ask("planted-7")
+        Stream(served, messages=[{"role": "user", "content": "planted-8"}]).join()
+    url = f"{served.url}/v1/chat/completions"
+    secret = {"authorization": "Bearer planted-9", "x-api-key": "planted-10"}
+    httpx.post(f"{url}?planted-11", content=b'{"planted-12": ', headers=secret, timeout=10, trust_env=False)
+    httpx.get(f"{served.url}/planted-13", headers=secret, timeout=10, trust_env=False)
+    page = served.get("/metrics").text
+    served.tell(signal.SIGTERM)
+    served.ended()
+    assert sum(line["message"] == "decided" for line in served.logged()) >= 16
+    for told in (served.err.read_text(), served.out.read_text(), page, served.url):
+        assert "planted" not in told
+
+
 def test_two_workers_share_one_port_and_reload_together(serve: Callable[..., Served]) -> None:
     served = serve("--workers", "2", "--no-watch").ready()
     pids = served.until(lambda: len(found := served.pids()) == 2 and found)
