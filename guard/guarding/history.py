@@ -18,8 +18,11 @@ REMEMBERED = 8192
 _LATEST = 6
 """Ends of answers, counted from the last, at which a past may be taken up again."""
 
-_LONGEST = 20_000
-"""Characters of replaced texts up to which a past is kept."""
+_LONGEST = 2_000
+"""Characters of replaced texts up to which a past is kept: what clients send must not fill the memory."""
+
+_MOST = 32
+"""Findings up to which it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,10 @@ class History:
             return past
 
     def put(self, key: bytes, past: Past) -> None:
-        """Remember a past, unless something failed on the way to it."""
-        if any(coverage.degraded for coverage in past.coverages) or past.size > _LONGEST:
+        """Remember a past, unless something failed on the way to it, or it is large."""
+        if past.size > _LONGEST or len(past.findings) > _MOST:
+            return
+        if any(coverage.degraded for coverage in past.coverages):
             return
         with self._lock:
             self._pasts[key] = past

@@ -80,9 +80,11 @@ class Watch:
         Returns:
             a ruling a choice, in order.
         """
-        began = time.perf_counter()
-        rulings = await decide(self._post, self._asked, answers, redraw, self._tally)
-        self._tally.spent("gate.answer", time.perf_counter() - began)
+        tally = self._tally
+        began, amended = time.perf_counter(), tally.ms.get("amend", 0.0)
+        rulings = await decide(self._post, self._asked, answers, redraw, tally)
+        mending = (tally.ms.get("amend", 0.0) - amended) / 1000
+        tally.spent("gate.answer", max(0.0, time.perf_counter() - began - mending))
         return rulings
 
     def window(self) -> Window:

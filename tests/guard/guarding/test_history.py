@@ -6,8 +6,9 @@ from itertools import combinations
 
 from guard.exchange import Message
 from guard.guarding.history import Change, History, Past, keys_of
-from guard.verdict import Coverage
+from guard.verdict import Coverage, Finding
 from guard.window import Channel
+from rules.schema import Part
 
 
 def key(*messages):
@@ -54,4 +55,6 @@ def test_a_past_on_which_something_failed_or_that_is_very_large_is_not_kept():
     history = History()
     history.put(b"a", Past(coverages=(Coverage(degraded={"judge": "gone"}),)))
     history.put(b"b", Past((Change(0, Channel(), "x" * 30_000, "bomb"),)))
+    finding = Finding("bomb", Part.PROMPT, (0, 1), "patterns", 1.0, 1.0)
+    history.put(b"c", Past(findings=(("messages[0]", finding),) * 100))
     assert len(history) == 0

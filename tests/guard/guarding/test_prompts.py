@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from guard.detectors.base import Cover, Scan
 from guard.exchange import Message
 from guard.guard import Incoming, Unscannable
 from guard.window import Channel
@@ -259,8 +260,6 @@ async def test_an_old_turn_that_cannot_be_checked_is_withheld(guard_of, kit, rai
     def fails_on_old(exchanges):
         if any("old" in exchange.text for exchange in exchanges):
             raise OSError("model file is gone")
-        from guard.detectors.base import Scan
-
         return [Scan()] * len(exchanges)
 
     detector.scan = fails_on_old
@@ -322,3 +321,38 @@ async def test_a_prompt_without_text_has_nothing_to_scan(guard_of):
     admission, watch = await admitted(guard_of(), Incoming(()))
     assert admission.action is Action.ALLOW
     assert watch.decision().coverage.scanned == {}
+
+
+async def test_a_long_conversation_first_met_goes_through_the_models_once(guard_of, kit):
+    class Counts:
+        name, identity, instant, skips_clear = "meaning", "counts", False, True
+
+        def __init__(self):
+            self.seen = []
+
+        def covers(self, rule, part):
+            return Cover(by=self.name)
+
+        def scan(self, exchanges):
+            self.seen += [exchange.text for exchange in exchanges]
+            return [Scan()] * len(exchanges)
+
+        def close(self):
+            """Nothing to let go of."""
+
+    counts = Counts()
+    guard = guard_of(also=[counts])
+    messages = []
+    for turn in range(15):
+        messages += [kit.user(f"question {turn}"), kit.said(f"answer {turn}")]
+    await admitted(guard, kit.asks(*messages, "and now?"))
+    assert len(counts.seen) == len(set(counts.seen))
+    counts.seen.clear()
+    await admitted(guard, kit.asks(*messages, "and now?"))
+    assert counts.seen == []
+    guard.close()
+
+
+async def test_the_language_of_the_user_can_be_asked_for(guard_of, kit):
+    assert guard_of().watch(kit.asks("你好，我想做汤")).language == "zh"
+    assert guard_of().watch(kit.asks("I want to cook soup")).language == "en"
