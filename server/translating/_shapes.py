@@ -43,6 +43,11 @@ def a_text(value: object, place: str) -> str:
     return value
 
 
+def text_or(value: object, otherwise: str) -> str:
+    """The value, if it is a string and not empty; what stands in for it otherwise."""
+    return value if isinstance(value, str) and value else otherwise
+
+
 def a_count(value: object) -> int:
     """The value, if it is a count; 0 for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

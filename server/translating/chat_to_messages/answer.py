@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any
 
-from server.translating._shapes import Json, a_count, a_list, a_text, an_object, written
+from server.translating._shapes import Json, a_count, a_list, a_text, an_object, text_or, written
 
 _FINISHES = {
     "end_turn": "stop",
@@ -62,16 +61,16 @@ def _call(block: Json, place: str) -> Json:
 def envelope(data: Json, asked: Json, kind: str) -> Json:
     """What stands round the choices of an answer or a chunk."""
     return {
-        "id": f"chatcmpl-{data.get('id') or secrets.token_hex(12)}",
+        "id": f"chatcmpl-{text_or(data.get('id'), secrets.token_hex(12))}",
         "object": kind,
         "created": int(time.time()),
-        "model": data.get("model") or asked.get("model") or "",
+        "model": text_or(data.get("model"), text_or(asked.get("model"), "")),
     }
 
 
-def finish(reason: Any) -> str:
+def finish(reason: object) -> str:
     """Why an answer ended."""
-    return _FINISHES.get(reason, "stop")
+    return _FINISHES.get(text_or(reason, ""), "stop")
 
 
 def usage(counted: Json) -> Json:

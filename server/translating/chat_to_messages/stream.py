@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.dialects._events import DONE, event
-from server.translating._shapes import Json, a_text, an_object, written
+from server.translating._shapes import Json, a_text, an_object, text_or, written
 from server.translating.chat_to_messages.answer import envelope, finish, usage
 from server.upstreams.base import Event
 
@@ -40,7 +40,7 @@ class Translation:
         if kind == "content_block_start":
             return self._start(data)
         if kind == "content_block_stop":
-            index = data.get("index")
+            index = _index(data)
             if index in self._calls and index not in self._given:  # a call without arguments is one with none
                 return [self._call(self._calls[index], {"arguments": "{}"})]
             return []
@@ -69,17 +69,17 @@ class Translation:
         return [*events, DONE]
 
     def _start(self, data: Json) -> list[Event]:
-        block, index = an_object(data.get("content_block"), "content_block"), data.get("index")
+        block, index = an_object(data.get("content_block"), "content_block"), _index(data)
         kind = block.get("type")
         if kind in ("text", "thinking"):
             text = a_text(block.get(kind) or "", f"content_block.{kind}")
             return [self._chunk({"content" if kind == "text" else "reasoning_content": text})] if text else []
         if kind == "redacted_thinking":
             return []
-        if kind != "tool_use" or not isinstance(index, int):
+        if kind != "tool_use":
             raise ValueError(f"content_block: a block of type `{kind}`")
         self._calls[index] = number = len(self._calls)
-        given = block.get("input")
+        given = an_object(block.get("input") or {}, "content_block.input")
         if given:
             self._given.add(index)
         function = {
@@ -90,8 +90,8 @@ class Translation:
         return [self._call(number, function, **begun)]
 
     def _delta(self, data: Json) -> list[Event]:
-        delta, index = an_object(data.get("delta"), "delta"), data.get("index")
-        kind = delta.get("type")
+        delta, index = an_object(data.get("delta"), "delta"), _index(data)
+        kind = text_or(delta.get("type"), "")
         if kind in _TEXTS:
             key, name = _TEXTS[kind]
             text = a_text(delta.get(key), f"delta.{key}")
@@ -122,3 +122,10 @@ class Translation:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         usage_field: Json = {"usage": None} if self._counts else {}
         return event({**self._around, "choices": [choice], **usage_field})
+
+
+def _index(data: Json) -> int:
+    index = data.get("index")
+    if not isinstance(index, int):
+        raise ValueError("index: no number")
+    return index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from server.translating._shapes import Json, a_count, a_list, a_text, an_object, arguments
+from server.translating._shapes import Json, a_count, a_list, a_text, an_object, arguments, text_or
 from server.translating.messages_to_chat.request import wants_thinking
 
 _STOPS = {
@@ -36,10 +36,10 @@ def answer(data: Json, asked: Json) -> Json:
     if reason == "end_turn" and any(block["type"] == "tool_use" for block in content):
         reason = "tool_use"  # some servers end such an answer as any other
     return {
-        "id": data.get("id") or new_id("msg"),
+        "id": text_or(data.get("id"), new_id("msg")),
         "type": "message",
         "role": "assistant",
-        "model": data.get("model") or asked.get("model") or "",
+        "model": text_or(data.get("model"), text_or(asked.get("model"), "")),
         "content": content,
         "stop_reason": reason,
         "stop_sequence": sequence,
@@ -87,7 +87,7 @@ def _call(call: Json, place: str, *, cut: bool) -> Json:
             raise
         given = {}  # the bound on tokens fell into the arguments; `max_tokens` says so
     name = a_text(function.get("name"), f"{place}.function.name")
-    return {"type": "tool_use", "id": call.get("id") or new_id("toolu"), "name": name, "input": given}
+    return {"type": "tool_use", "id": text_or(call.get("id"), new_id("toolu")), "name": name, "input": given}
 
 
 def reasoning(message: Json) -> str:
@@ -104,9 +104,10 @@ def ending(choice: Json, asked: Json, *, refused: bool = False) -> tuple[str, st
     if refused:
         return "refusal", None
     sequence = choice.get("stop_reason")  # vLLM says here at which text it stopped
-    if isinstance(sequence, str) and sequence in (asked.get("stop_sequences") or ()):
+    stops = asked.get("stop_sequences")
+    if isinstance(sequence, str) and isinstance(stops, list) and sequence in stops:
         return "stop_sequence", sequence
-    return _STOPS.get(choice.get("finish_reason") or "", "end_turn"), None
+    return _STOPS.get(text_or(choice.get("finish_reason"), ""), "end_turn"), None
 
 
 def usage(counted: object) -> Json:

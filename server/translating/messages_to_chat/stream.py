@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from server.dialects.messages import events as made
-from server.translating._shapes import Json, a_list, a_text, an_object
+from server.translating._shapes import Json, a_list, a_text, an_object, text_or
 from server.translating.messages_to_chat.answer import ending, new_id, reasoning, usage
 from server.translating.messages_to_chat.request import wants_thinking
 from server.upstreams.base import Event
@@ -83,10 +83,10 @@ class Translation:
             return []
         self._begun = True
         message: Json = {
-            "id": data.get("id") or new_id("msg"),
+            "id": text_or(data.get("id"), new_id("msg")),
             "type": "message",
             "role": "assistant",
-            "model": data.get("model") or self._asked.get("model") or "",
+            "model": text_or(data.get("model"), text_or(self._asked.get("model"), "")),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
@@ -121,7 +121,7 @@ class Translation:
             raise ValueError(f"{place}.index: no number")
         function = an_object(call.get("function") or {}, f"{place}.function")
         given = function.get("arguments")
-        block = _Block("tool", index, call.get("id") or "", function.get("name") or "")
+        block = _Block("tool", index, text_or(call.get("id"), ""), text_or(function.get("name"), ""))
         return self._say(block, "" if given is None else a_text(given, f"{place}.function.arguments"))
 
     def _say(self, said: _Block, text: str) -> list[Event]:
