@@ -23,6 +23,7 @@ _LOG = logging.getLogger("wardlaw.audit")
 CLOSE_S = 10.0
 """Seconds that closing waits for the database."""
 _TELL_AGAIN_S = 10.0
+_REFUSING_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class AuditHealth:
     fault: str
     """What the database fails with; empty while all is well."""
     refusing: str
-    """Why the last decision could not be kept; empty where it could."""
+    """Why a decision could not be kept, for the seconds after that; empty where all are kept."""
 
 
 class Keeper:
@@ -58,6 +59,7 @@ class Keeper:
         self._synced = 0
         self._lost = 0
         self._refusing = ""
+        self._refused_at = float("-inf")
         self._told_at = float("-inf")
         self._drain = Drain(
             journal,
@@ -92,7 +94,15 @@ class Keeper:
 
     def health(self) -> AuditHealth:
         """How it fares."""
-        return AuditHealth(self._journal.waiting, self._lost, self._drain.set_aside, self._drain.fault, self._refusing)
+        # forgotten after a while: a worker that is sent no requests because of it would never learn that it is over
+        recent = time.monotonic() - self._refused_at < _REFUSING_S
+        return AuditHealth(
+            self._journal.waiting,
+            self._lost,
+            self._drain.set_aside,
+            self._drain.fault,
+            self._refusing if recent else "",
+        )
 
     async def close(self, deadline_s: float = CLOSE_S) -> None:
         """Bring what is left into the database, for so many seconds at most; what remains is drained by the next."""
@@ -144,7 +154,7 @@ class Keeper:
                 future.set_result(None)
 
     def _failed(self, what: str) -> None:
-        self._refusing = what
+        self._refusing, self._refused_at = what, time.monotonic()
         if self._settings.on_failure == "block":
             raise AuditFailed(
                 f"the decision cannot be kept: {what}",

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from server.audit.query import Filters
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_FILE = "wardlaw.database_file"
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
 SECTIONS = {
-    "Where": ("database", "folder"),
+    "Where": ("database", "database_file", "folder"),
     "Which": ("since", "until", "action", "would", "rule", "key", "api", "constitution", "degraded"),
 }
 FILTERS = SECTIONS["Which"]
@@ -31,9 +32,19 @@ FILTERS = SECTIONS["Which"]
 
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say where decisions are kept: as the server was told."""
+    file = click.option(
+        "--database-file",
+        envvar="WARDLAW_DATABASE_FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=_note_file,
+        help="A file with that URL, where there is no --database.",
+    )
     database = click.option(
         "--database",
         default="",
+        callback=_or_file,
         envvar="WARDLAW_DATABASE",
         metavar="URL",
         help="`sqlite:///FILE` or `postgresql://USER@HOST/NAME`.  [default: `audit.sqlite` in the folder]",
@@ -46,7 +57,21 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path, file_okay=False),
         help="The server's folder, with the journals.",
     )
-    return database(folder(command))
+    return database(file(folder(command)))
+
+
+def _note_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
+    ctx.meta[_FILE] = file
+
+
+def _or_file(ctx: click.Context, _: click.Parameter, database: str) -> str:
+    file: Path | None = ctx.meta.get(_FILE)
+    if database or file is None:
+        return database
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WardlawError(f"cannot read `{file}`: {error}", "give a file with the database's URL in it") from error
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:

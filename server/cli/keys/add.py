@@ -13,7 +13,7 @@ from server.cli.keys import _options
 
 _SECTIONS = {
     "What it may do": ("constitution", "scopes", "per_minute", "concurrent", "expires"),
-    "Where": ("database", "folder"),
+    "Where": ("database", "database_file", "folder"),
 }
 
 

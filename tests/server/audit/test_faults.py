@@ -206,6 +206,7 @@ async def test_a_journal_grows_to_its_limit_and_then_says_so(
                 assert 0 < audit.health().lost < 300
                 assert "a decision is not kept" in caplog.text
             assert audit.health().waiting <= 65536
+            assert "the journal is full" in audit.health().refusing
         finally:
             await audit.close(deadline_s=0.1)
 
@@ -245,6 +246,7 @@ async def test_a_full_disk_fails_a_request_or_not_as_set_and_costs_no_line_that_
     late = record()
     await audit.keep(late)  # there is room again
     lost = audit.health().lost
+    assert audit.health().refusing == ""
     await audit.close(deadline_s=0.1)
     assert (failed > 0, lost > 0) == ((True, False) if on_failure == "block" else (False, True))
     drained(url, tmp_path)

@@ -183,6 +183,18 @@ def test_bad_input_is_told_with_a_way_out(
     assert hint in err
 
 
+def test_the_database_is_read_from_a_file_where_its_url_is_a_secret(
+    kept: Any, audit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = kept.add()
+    (tmp_path / "url").write_text(database_url("", kept.folder) + "\n")
+    assert decision in audit("list", "--database-file", "url", "--folder", "elsewhere")[1]
+    monkeypatch.setenv("WARDLAW_DATABASE_FILE", "none")
+    code, _, err = audit("list")
+    assert code == 2
+    assert "cannot read `none`" in err
+
+
 def test_looking_does_not_make_a_database(kept: Any, audit: Callable[..., Any]) -> None:
     assert audit("list")[0] == 2
     assert not kept.folder.exists()
