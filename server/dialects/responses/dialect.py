@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from guard.guarding.incoming import Answer, Incoming
 from guard.guarding.rulings import Place, Ruling
 from server.dialects.base import Ending, Fault, Json, Streamed
-from server.dialects.responses import faults, request
+from server.dialects.chat_completions.faults import fault_body
+from server.dialects.responses import request
 from server.dialects.responses import response as answer
 from server.dialects.responses.stream import ResponsesStream
 
@@ -20,6 +21,10 @@ class Responses:
     def read(self, body: Json) -> Incoming:
         """See `server.dialects.responses.request`."""
         return request.read(body)
+
+    def prepared(self, body: Json) -> Json:
+        """The request as the model behind can take it up: itself, but where it follows a reply of the guard."""
+        return request.prepared(body)
 
     def streams(self, body: Json) -> bool:
         """Whether `stream` is true."""
@@ -50,7 +55,7 @@ class Responses:
 
     def fault(self, fault: Fault) -> Json:
         """The body of an error."""
-        return faults.body(fault)
+        return fault_body(fault)
 
     def stream(self, body: Json, ending: Ending) -> Streamed:
         """The state for one stream."""

@@ -19,6 +19,7 @@ from guard.window.outcomes import Channel
 from server.dialects._leaves import Leaf, Path, Rewriting, apart, joined, written
 from server.dialects.base import BadRequest, Json
 from server.dialects.responses.items import Found, look, look_part, look_value
+from server.dialects.responses.response import before_reply
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system",
@@ -95,6 +96,22 @@ def edited(body: Json, edits: Mapping[Place, str]) -> Json:
     return copy.done()
 
 
+def prepared(body: Json) -> Json:
+    """The request as the model behind can take it up.
+
+    A reply of the guard is not known upstream: what follows it goes on from the answer before it, which its id names.
+
+    Returns:
+        the request itself where it follows no such reply.
+    """
+    previous = body.get("previous_response_id")
+    before = before_reply(previous)
+    if before == previous:
+        return body
+    rest = {name: value for name, value in body.items() if name != "previous_response_id"}
+    return rest if before is None else {**rest, "previous_response_id": before}
+
+
 def _refuse_what_goes_past(body: Json) -> None:
     if body.get("background"):
         hint = "leave `background` out, or ask with `stream: true`"
@@ -102,8 +119,9 @@ def _refuse_what_goes_past(body: Json) -> None:
     for name in ("background", "stream", "store", "parallel_tool_calls"):
         if not isinstance(body.get(name), bool | None):
             raise BadRequest(name, "neither true nor false")
-    if not isinstance(body.get("model"), str | None):
-        raise BadRequest("model", "not a string")
+    for name in ("model", "previous_response_id"):
+        if not isinstance(body.get(name), str | None):
+            raise BadRequest(name, "not a string")
 
 
 def _turns(body: Json, unscannable: list[Unscannable]) -> list[_Turn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -231,7 +232,24 @@ NO_USAGE: Json = {
 }
 
 
+_OWN = re.compile(r"resp_wl[0-9a-f]{32}(?:_(.+))?", re.DOTALL)
+
+
+def before_reply(previous: object) -> object:
+    """The answer before a reply of the guard, by the reply's id; any other id is given back as it is."""
+    match = _OWN.fullmatch(previous) if isinstance(previous, str) else None
+    return match[1] if match else previous
+
+
 def reply(body: Json, text: str, ending: Ending) -> Json:
     """See `Dialect.reply`."""
-    said = {"output": [message(text, ending)], "usage": NO_USAGE, "completed_at": int(time.time()), **ends(ending)}
+    before = before_reply(body.get("previous_response_id"))
+    own = f"resp_wl{secrets.token_hex(16)}" + (f"_{before}" if before else "")
+    said = {
+        "id": own,
+        "output": [message(text, ending)],
+        "usage": NO_USAGE,
+        "completed_at": int(time.time()),
+        **ends(ending),
+    }
     return {**blank(body), **said}

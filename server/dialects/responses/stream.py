@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
 
 from guard.guarding.incoming import Unscannable
 from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Rewriting, apart
 from server.dialects.base import Delta, Ending, Fault, Json
 from server.dialects.responses.closing import Sending
 from server.dialects.responses.events import (
@@ -28,38 +26,10 @@ from server.dialects.responses.events import (
 from server.dialects.responses.faults import failure
 from server.dialects.responses.items import Group
 from server.dialects.responses.lanes import Key, Lanes, Text
-from server.dialects.responses.response import ASIDE, bare, text_of
+from server.dialects.responses.plans import Entry, Plan
+from server.dialects.responses.response import ASIDE
 from server.dialects.responses.telling import tell
 from server.upstreams.base import Event
-
-_TEXT = Channel("text")
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One text in an event that is no plain delta."""
-
-    text: Text
-    leaf: Leaf
-    """In the event."""
-    how: str
-    """`repeats` what came; `extends` it, the whole text standing there; `grows` by what stands there; is `anew`."""
-    fresh: str = ""
-    """What the event adds."""
-    before: str = ""
-    """What stands before that in the channel."""
-    channel: Channel = _TEXT
-    now: str | None = None
-    """What is to stand there of what it adds, where that was changed."""
-
-
-@dataclass(slots=True)
-class _Plan:
-    """All texts in an event, kept from when it comes until it leaves."""
-
-    event: Event
-    entries: list[_Entry]
-    pieces: dict[Channel, str] = field(default_factory=dict)
 
 
 class ResponsesStream:
@@ -72,7 +42,7 @@ class ResponsesStream:
         self._fast: dict[tuple[object, object, object], Text] = {}
         self._lanes = Lanes()
         self._places: dict[str, int] = {}
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
         self._behind: dict[int, Event] = {}  # deltas before which a line end stands in their channel
         self._looked: tuple[Event, Look] | None = None
         self._nth = 0
@@ -157,7 +127,12 @@ class ResponsesStream:
         """See `Streamed.cut`. An event that carries whole texts leaves whole, with its last piece."""
         plan = self._plans.get(id(event))
         if plan is not None:
-            return self._cut_whole(plan, texts, first=first, last=last)
+            plan.edit(texts, first=first, last=last)
+            if not last:
+                return None
+            made = told(plan.filled(leaving=False))
+            self._plans[id(made)] = Plan(made, plan.entries)
+            return made
         data = event.data
         if data is None or data.get("type") not in DELTAS:
             return event if first and last else None
@@ -197,11 +172,10 @@ class ResponsesStream:
             # Its texts were never seen, so none of them may leave.
             self._planned(event, data)
             plan = self._plans.pop(id(event))
-            for entry in plan.entries:
-                entry.now = "" if entry.how != "repeats" else None
+            plan.forget()
         if kind != ADDED and self._lost(data):
             return sending.nothing()
-        filled = self._filled(plan, leaving=True)
+        filled = plan.filled(leaving=True)
         return sending.numbered(event if filled is data else told(filled), filled)
 
     def without(self, event: Event, choices: Set[int]) -> Event | None:
@@ -269,12 +243,12 @@ class ResponsesStream:
         """Take in an event that may carry several texts, or repeat some."""
         self._note(data)
         look = self._look(event, data)
-        plan = self._plans[id(event)] = _Plan(event, [])
+        plan = self._plans[id(event)] = Plan(event, [])
         deltas: list[Delta] = []
         for key, group, leaf in look.seen.texts:
             text = self._text(key, group)
             text.open = text.open and look.open
-            entry = _Entry(text, leaf, "repeats")
+            entry = Entry(text, leaf, "repeats")
             came = text.came
             if look.grows:
                 entry.how, entry.fresh = "grows", leaf.text
@@ -312,65 +286,3 @@ class ResponsesStream:
                 text_ended.open = False
         elif (where := part_of(data)) is not None:
             self._came.append(("part", item_of(data), *where))
-
-    def _cut_whole(
-        self, plan: _Plan, texts: Mapping[tuple[int, Channel], str], *, first: bool, last: bool
-    ) -> Event | None:
-        if first:
-            plan.pieces = {}
-        for (_, channel), text in texts.items():
-            plan.pieces[channel] = plan.pieces.get(channel, "") + text
-        if not last:
-            return None
-        by_channel: dict[Channel, list[_Entry]] = {}
-        for entry in plan.entries:
-            if entry.fresh:
-                by_channel.setdefault(entry.channel, []).append(entry)
-        for channel, entries in by_channel.items():
-            edited = plan.pieces.get(channel, "")
-            if entries[0].before:
-                edited = edited.removeprefix("\n")
-            leaves = [Leaf((), entry.fresh) for entry in entries]
-            for entry, now in zip(entries, apart(leaves, edited), strict=True):
-                entry.now = now
-        made = told(self._filled(plan, leaving=False))
-        self._plans[id(made)] = _Plan(made, plan.entries)
-        return made
-
-    def _filled(self, plan: _Plan, *, leaving: bool) -> Json:
-        """The event's data with its texts as they may leave."""
-        data = plan.event.data or {}
-        copy = None
-        for entry in plan.entries:
-            text = entry.text
-            fresh = entry.fresh if entry.now is None else entry.now
-            if entry.how == "repeats":
-                stands = text.left
-            elif entry.how == "extends":
-                stands = text.left + fresh
-            else:
-                stands = fresh
-            if leaving and entry.how == "grows":
-                text.send(fresh)
-            elif leaving and entry.how != "repeats":
-                text.sent(stands)
-            if stands != _at(data, entry.leaf):
-                copy = copy or Rewriting(data)
-                copy.write(entry.leaf, stands)
-                bare(copy, data, entry.leaf.path)
-        filled = data if copy is None else copy.done()
-        response = filled.get("response")
-        if copy is not None and isinstance(response, dict) and isinstance(response.get("output_text"), str):
-            response = {**response, "output_text": text_of(response)}
-            filled = {**filled, "response": response}
-        return filled
-
-
-def _at(data: Json, leaf: Leaf) -> object:
-    """What stands at a leaf's place."""
-    if leaf.is_name:
-        return leaf.path[-1]
-    found: object = data
-    for step in leaf.path:
-        found = found[step]  # type: ignore[index]
-    return found

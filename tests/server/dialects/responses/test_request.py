@@ -152,6 +152,17 @@ def test_turns_that_stand_upstream_pass() -> None:
     assert DIALECT.read({"prompt": {"id": "pmpt_1"}}).messages == (Message("user", ""),)
 
 
+def test_what_follows_a_reply_of_the_guard_goes_on_from_the_answer_before_it() -> None:
+    first = DIALECT.reply({"input": "hi", "previous_response_id": "resp_abc"}, "no", "filter")
+    second = DIALECT.reply({"input": "hi", "previous_response_id": first["id"]}, "no", "filter")
+    lone = DIALECT.reply({"input": "hi"}, "no", "filter")
+    for reply, before in ((first, "resp_abc"), (second, "resp_abc"), (lone, None)):
+        asked = {"input": "and now?", "previous_response_id": reply["id"]}
+        prepared = DIALECT.prepared(asked)  # type: ignore[attr-defined]
+        assert prepared == {"input": "and now?"} | ({"previous_response_id": before} if before else {})
+    assert DIALECT.prepared(body := {"input": "hi", "previous_response_id": "resp_abc"}) is body  # type: ignore[attr-defined]
+
+
 def test_sealed_reasoning_passes_and_what_only_claims_to_be_sealed_is_read() -> None:
     sealed = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAABo-_1=="}
     open_ = {"type": "compaction", "encrypted_content": "in plain words"}
@@ -169,6 +180,7 @@ def test_sealed_reasoning_passes_and_what_only_claims_to_be_sealed_is_read() -> 
         ({"input": "hi", "background": True}, "background"),
         ({"input": "hi", "stream": "yes"}, "stream"),
         ({"input": "hi", "model": 5}, "model"),
+        ({"input": "hi", "previous_response_id": ["r"]}, "previous_response_id"),
         ({"input": "hi", "tools": {"type": "function"}}, "tools"),
         ({"input": "hi", "text": "plain"}, "text"),
         ({"input": "hi", "prompt": "pmpt_1"}, "prompt"),
