@@ -73,7 +73,7 @@ async def _revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Ame
                 return None  # the gate finds it broken, and the critic does not see how
             continue
         text, changed = revised.text, True
-        [seen] = await judge(post, asked.exchange, [Answer({_TEXT: text})], tally)
+        [seen] = await judge(post, asked, [Answer({_TEXT: text})], tally)
         broken = list(post.ranked(seen.findings, Action.REDACT))
         if seen.action is Action.BLOCK and not post.ranked(seen.findings, Action.BLOCK):
             return None  # a check of it could not be made
@@ -95,7 +95,7 @@ async def resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw | No
 async def _resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw, tally: Tally) -> Amended | None:
     drawn = await redraw(post.settings.draws)
     tally.drawn += len(drawn)
-    candidates = await judge(post, asked.exchange, drawn, tally)
+    candidates = await judge(post, asked, drawn, tally)
     sound = [one for one in (judged, *candidates) if spoken(one.answer) and passes(post, one)]
     if not sound:
         return None

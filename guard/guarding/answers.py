@@ -26,8 +26,7 @@ async def decide(
     post: Post, asked: Asked, answers: Sequence[Answer], redraw: Redraw | None, tally: Tally
 ) -> list[Ruling]:
     """A ruling for each choice, in order."""
-    exchange = asked.exchange
-    judged = await judge(post, exchange, answers, tally)
+    judged = await judge(post, asked, answers, tally)
     clean = not asked.mends
     for choice, one in enumerate(judged):
         for channel, verdict in one.verdicts.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from guard.exchange import Exchange, Message
 from guard.guarding.incoming import Answer
 from guard.guarding.post import Post, worse
 from guard.guarding.replying import Replies
 from guard.guarding.tally import Tally
+from guard.patterns.search import REACH
 from guard.verdict import Finding, Verdict
 from guard.window.choice import rank
 from guard.window.outcomes import Channel
@@ -18,7 +20,7 @@ from rules.schema import Action
 class Asked:
     """What was asked."""
 
-    __slots__ = ("_language", "_replies", "_said", "conversation", "exchange", "mends")
+    __slots__ = ("_language", "_replies", "_said", "begun", "conversation", "exchange", "mends")
 
     def __init__(
         self,
@@ -39,6 +41,9 @@ class Asked:
         self.mends = mends
         self.exchange = Exchange(_last_turn(conversation))
         """What an answer is judged with: the user's last turn."""
+        last = conversation[-1] if conversation else None
+        self.begun = last.content[-REACH:] if last is not None and last.role == "assistant" else ""
+        """The end of what answers go on from, where the client has begun the answer itself."""
         self._replies = replies
         self._said = said
         self._language = ""
@@ -80,6 +85,21 @@ class Judged:
         return max((verdict.score for verdict in self.verdicts.values()), default=0.0)
 
 
+def _behind(post: Post, verdict: Verdict, border: int) -> Verdict:
+    """The verdict on what stands behind a border; what stands before it was acted on with the prompt."""
+    kept = tuple(
+        replace(finding, span=(max(0, finding.span[0] - border), finding.span[1] - border))
+        for finding in verdict.findings
+        if finding.span[1] > border
+    )
+    if len(kept) == len(verdict.findings) or verdict.coverage.degraded:
+        return replace(verdict, findings=kept)
+    action = Action.ALLOW
+    for finding in kept:
+        action = worse(action, post.acts(finding))
+    return replace(verdict, action=action, findings=kept)
+
+
 def _last_turn(conversation: Sequence[Message]) -> tuple[Message, ...]:
     """The last user turn of a conversation: all of it that a verdict on an answer may depend on."""
     for message in reversed(conversation):
@@ -88,8 +108,9 @@ def _last_turn(conversation: Sequence[Message]) -> tuple[Message, ...]:
     return ()
 
 
-async def judge(post: Post, exchange: Exchange, answers: Sequence[Answer], tally: Tally) -> list[Judged]:
+async def judge(post: Post, asked: Asked, answers: Sequence[Answer], tally: Tally) -> list[Judged]:
     """Judge every text of every answer, all at once."""
+    exchange, begun = asked.exchange, asked.begun
     judged: list[Judged] = []
     places: list[tuple[Judged, Channel]] = []
     exchanges: list[Exchange] = []
@@ -100,10 +121,13 @@ async def judge(post: Post, exchange: Exchange, answers: Sequence[Answer], tally
         for channel, text in answer.texts.items():
             if text:
                 places.append((one, channel))
-                exchanges.append(channel.exchange(exchange, text))
-                size += len(text)
+                whole = begun + text if begun and channel.kind == "text" else text
+                exchanges.append(channel.exchange(exchange, whole))
+                size += len(whole)
     verdicts = await post.judge(exchanges, size)
     for (one, channel), verdict in zip(places, verdicts, strict=True):
+        if begun and verdict.findings and channel.kind == "text":
+            verdict = _behind(post, verdict, len(begun))
         one.verdicts[channel] = verdict
         tally.take(verdict)
     return judged

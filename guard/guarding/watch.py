@@ -94,7 +94,8 @@ class Watch:
         """
         if self._window is None:
             post = self._post
-            self._window = Window(post.gate, self._asked.exchange, post.window, shadow=post.shadow)
+            asked = self._asked
+            self._window = Window(post.gate, asked.exchange, post.window, before=asked.begun, shadow=post.shadow)
         return self._window
 
     async def stopped(self, choice: int, stopped: Stopped, redraw: Redraw | None = None) -> Ruling:

@@ -45,6 +45,7 @@ class Window:
         prompt: Exchange,
         settings: WindowSettings | None = None,
         *,
+        before: str = "",
         shadow: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,12 +55,15 @@ class Window:
             gate: what scans.
             prompt: the conversation that is being answered.
             settings: sizes; the defaults where left out.
+            before: what the text of each choice goes on from, where the client has begun the answer itself; patterns
+                are found across the border.
             shadow: find and tell, and neither redact nor stop.
             clock: seconds, for `patience`.
         """
         self._gate = gate
         self._prompt = prompt
         self._settings = settings or WindowSettings()
+        self._before = before
         self._shadow = shadow
         self._clock = clock
         self._readers = streaming(gate.detectors)
@@ -261,7 +265,7 @@ class Window:
     def _track(self, state: Choice, channel: Channel) -> Track:
         track = state.tracks.get(channel)
         if track is None:
-            reader = Reader(self._readers, channel)
+            reader = Reader(self._readers, channel, self._before if channel.kind == "text" else "")
             track = Track(channel, reader, self._settings, waits=not self.patterns_only)
             state.tracks[channel] = track
         return track

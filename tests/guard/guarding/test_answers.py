@@ -10,7 +10,7 @@ import pytest
 from guard.guard import Answer, Unscannable
 from guard.guarding.reviser import Revised
 from guard.models.base import ModelUnavailable, Usage
-from guard.window import Channel
+from guard.window import Channel, Released
 from rules.schema import Action
 
 TEXT, REASONING, TOOL = Channel(), Channel("reasoning"), Channel("tool")
@@ -324,3 +324,38 @@ async def test_two_watches_of_one_guard_do_not_mix(guard_of, kit):
 
     ids = await asyncio.gather(*map(one, range(20)))
     assert len(set(ids)) == 20
+
+
+# An answer that the client has begun
+
+
+async def going_on(guard, kit, begun, text):
+    watch = guard.watch(kit.asks("go on", kit.said(begun)))
+    assert (await watch.admit()).action is not Action.BLOCK
+    [ruling] = await watch.rule([kit.answer(text)])
+    return ruling, watch.decision()
+
+
+async def test_words_that_a_begun_answer_and_its_rest_say_together_are_found(guard_of, kit):
+    ruling, decision = await going_on(guard_of(), kit, "First take a pipe", " bomb and then")
+    assert ruling.filtered
+    assert [placed.finding.span for placed in decision.findings] == [(0, 5)]
+    ruling, _ = await going_on(guard_of(kit.rule("code", "alpha seven", "redact")), kit, "it is alpha", " seven. Yes")
+    assert ruling.edits == {TEXT: "[redacted]. Yes"}
+
+
+async def test_what_a_begun_answer_says_alone_is_not_held_against_its_rest(guard_of, kit):
+    ruling, decision = await going_on(guard_of(kit.rule("bomb", "pipe bomb", "flag")), kit, "a pipe bomb", " is bad")
+    assert ruling.untouched
+    assert [placed.where for placed in decision.findings] == ["messages[1]"]
+
+
+async def test_a_stream_goes_on_from_a_begun_answer(guard_of, kit):
+    for guard, text in ((guard_of(), ""), (guard_of(kit.rule("code", "pipe bomb", "redact")), "[redacted] and then")):
+        watch = guard.watch(kit.asks("go on", kit.said("First take a pipe")))
+        await watch.admit()
+        window = watch.window()
+        outcomes = [window.feed(0, TEXT, " bo"), window.feed(0, TEXT, "mb and then"), window.end(0, TEXT)]
+        left = "".join(each.text for each in outcomes if isinstance(each, Released))
+        assert left == text
+        assert [placed.finding.span for placed in watch.decision().findings] == [(0, 5)]
