@@ -97,6 +97,8 @@ def rows_of(database: str) -> tuple[set[str], dict[str, int]]:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(database)
+    if not sqlalchemy.inspect(engine).has_table("decisions"):
+        return set(), {}
     with engine.connect() as connection:
         rows = connection.execute(sqlalchemy.text("SELECT id, state FROM decisions")).all()
     engine.dispose()
