@@ -13,7 +13,8 @@ from typing import Any, Final
 from guard.models.base import Ask, ContentRefused, Reply, TokenLogprob, Usage
 
 _MOST_TOP_LOGPROBS = 20
-_CUT = frozenset({"length", "max_tokens", "model_length"})
+CUT = frozenset({"length", "max_tokens", "model_length"})
+"""What servers call an answer that ended at its bound."""
 
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 _THINKING_FROM_TEMPLATE = re.compile(r"(.*?)(?:\A|\n)</think>\s*(?:\n|\Z)", re.DOTALL)
@@ -127,7 +128,7 @@ def read_reply(answer: Any) -> Reply:
         choice = answer["choices"][0]
         message = choice["message"]
         finish = choice.get("finish_reason")
-        text, reasoning = _content(message.get("content"))
+        text, reasoning = read_content(message.get("content"))
         refusal = message.get("refusal")
     except (AttributeError, IndexError, KeyError, TypeError):
         raise Garbled("a body that is no chat completion") from None
@@ -144,14 +145,14 @@ def read_reply(answer: Any) -> Reply:
         raise ContentRefused("the filter of the provider withheld the whole answer")
     return Reply(
         text,
-        finish="filter" if filtered else "length" if finish in _CUT else "stop",
+        finish="filter" if filtered else "length" if finish in CUT else "stop",
         reasoning=(reasoning or inline or "").strip() or None,
-        usage=_usage(answer.get("usage")),
-        logprobs=_logprobs(choice.get("logprobs")),
+        usage=usage_of(answer.get("usage")),
+        logprobs=logprobs_of(choice.get("logprobs")),
     )
 
 
-def _content(content: Any) -> tuple[str, str]:
+def read_content(content: Any) -> tuple[str, str]:
     """Text and thinking of a message's content, which is a string, null, or a list of parts."""
     if content is None or isinstance(content, str):
         return content or "", ""
@@ -159,7 +160,7 @@ def _content(content: Any) -> tuple[str, str]:
     for part in content:
         if part.get("type") == "thinking":
             thinking = part["thinking"]
-            thoughts.append(thinking if isinstance(thinking, str) else _content(thinking)[0])
+            thoughts.append(thinking if isinstance(thinking, str) else read_content(thinking)[0])
         else:
             texts.append(str(part.get("text") or part.get("refusal") or ""))
     return "".join(texts), "".join(thoughts)
@@ -174,14 +175,16 @@ def _split_thinking(text: str) -> tuple[str | None, str]:
     return (block[1], text[block.end() :]) if block else (None, text)
 
 
-def _usage(usage: Any) -> Usage:
+def usage_of(usage: Any) -> Usage:
+    """The counts of a response; 0 where it has none."""
     if not isinstance(usage, Mapping):
         return Usage()
     counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     return Usage(*(count if isinstance(count, int) else 0 for count in counts))
 
 
-def _logprobs(given: Any) -> tuple[TokenLogprob, ...] | None:
+def logprobs_of(given: Any) -> tuple[TokenLogprob, ...] | None:
+    """The log-probabilities of a choice; None where it has none that can be read."""
     tokens = given.get("content") if isinstance(given, Mapping) else None
     if not isinstance(tokens, Sequence) or isinstance(tokens, str):
         return None

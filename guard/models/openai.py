@@ -16,15 +16,17 @@ import io
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from guard.models._endpoint import Endpoint, read_endpoint
 from guard.models._limit import Limit
 from guard.models._patience import GivenUp, Passing, persist
 from guard.models._refusals import NotThere, Refusal, meaning, read_refusal, refusal_in
-from guard.models._wire import Dialect, Garbled, read_reply
-from guard.models.base import Ask, ContentRefused, ModelConfigError, ModelError, ModelUnavailable, Reply
+from guard.models._responses import pieces_of, read_answer, read_body
+from guard.models._wire import Dialect
+from guard.models.base import Ask, ModelConfigError, ModelError, ModelUnavailable, Piece, Reply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,9 +35,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
-_MOST_BYTES = 64 * 2**20
-"""A body longer than this is no chat completion; reading on would fill the memory."""
 _CONNECT_S = 10.0
+_STREAMED = {"Accept": "text/event-stream"}
 _WARNED_ABOVE = 2**20
 """aiohttp warns about bytes longer than this, but sends files of any length in pieces."""
 
@@ -95,6 +96,36 @@ class OpenAIModel:
             given_up = over
         raise self._unavailable(given_up)
 
+    async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """Answer one conversation piece by piece; closing the generator closes its connection.
+
+        Faults are waited out as in `chat` until the stream begins. One that then breaks off is not begun again, since
+        another draw would go on with other words.
+
+        Raises:
+            ModelError: as for `chat`; ModelUnavailable where the stream breaks off.
+        """
+        patience = self._endpoint.patience
+        async with self.limit:
+            try:
+                response = await self._begin(ask, patience.attempt_s)
+            except Passing as fault:
+                first: Passing | None = fault
+            else:
+                first = None
+            try:
+                if first is not None:
+                    response = await persist(lambda deadline: self._begin(ask, deadline), first, patience)
+            except GivenUp as over:
+                raise self._unavailable(over) from None
+            try:
+                async with aclosing(pieces_of(response, ask, self._endpoint)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:
+                response.close()
+            self.limit.succeeded()
+
     async def close(self) -> None:
         """Close the connections. A call made after this opens new ones."""
         session, self._session = self._session, None
@@ -123,7 +154,7 @@ class OpenAIModel:
             if not isinstance(answer, Refusal):
                 if dialect is not self._dialect:
                     self._learn(dialect)
-                return self._read(answer)
+                return read_answer(answer, self._endpoint)
             error = meaning(answer, headers, self._endpoint)
             # A plain ModelError is a request refused as it stands; its children say more, and a 5xx may pass by itself.
             plain = type(error) is ModelError
@@ -143,15 +174,6 @@ class OpenAIModel:
                 self._dialect.tokens_field,
             )
 
-    def _read(self, answer: Any) -> Reply:
-        try:
-            return read_reply(answer)
-        except Garbled as fault:
-            raise Passing("broken", f"sends {fault}") from None
-        except ContentRefused as refused:
-            what = f"{refused.what} (`{self._endpoint.model}` at `{self._endpoint.base}`)"
-            raise ContentRefused(what, "ask another model, or leave this prompt out") from None
-
     async def _post(self, body: bytes, deadline: float) -> tuple[Any | Refusal, Mapping[str, str]]:
         """Send one request. Returns the JSON of the answer or the refusal in it, and the headers.
 
@@ -160,42 +182,88 @@ class OpenAIModel:
         """
         import aiohttp
 
-        session = self._session
-        if session is None or session.closed or self._loop is not asyncio.get_running_loop():
-            session = self._open_session()
+        session = self._session_here()
         timeout = session.timeout
         if timeout.total != deadline:
             timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=min(_CONNECT_S, deadline))
-        data = body if len(body) <= _WARNED_ABOVE else io.BytesIO(body)
+        data = _data(body)
         # Built here and raised below, outside the handlers: an aiohttp error left as the context of ours would carry
         # the request's headers, and with them the key, into whatever prints it.
-        fault: Passing | ModelConfigError
         try:
             async with session.post(self._url, data=data, timeout=timeout, allow_redirects=False) as response:
-                raw = await _read_body(response)
+                raw = await read_body(response)
                 if response.status != 200:
                     return read_refusal(response.status, raw), response.headers
                 answer = json.loads(raw)
                 if isinstance(answer, dict) and answer.get("error"):
                     return refusal_in(answer, 200), response.headers
                 return answer, response.headers
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
+            fault = self._fault(error, deadline)
+        raise fault
+
+    async def _begin(self, ask: Ask, deadline: float) -> aiohttp.ClientResponse:
+        """A response that answers with a stream, or with a whole completion; its body is not read.
+
+        Raises:
+            Passing: none, or none in time.
+            ModelError: the request is refused.
+        """
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_S, deadline), sock_read=deadline)
+        dialect = self._dialect
+        while True:
+            request = dialect.request(ask, self._endpoint.model)
+            body = _encode(request | {"stream": True, "stream_options": {"include_usage": True}}).encode()
+            session = self._session_here()
+            fault: Passing | ModelConfigError
+            try:
+                response = await session.post(
+                    self._url, data=_data(body), timeout=timeout, allow_redirects=False, headers=_STREAMED
+                )
+                if response.status == 200:
+                    self._learn(dialect)
+                    return response
+                async with response:
+                    refusal = read_refusal(response.status, await read_body(response))
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                fault = self._fault(error, deadline)
+            else:
+                refused = meaning(refusal, response.headers, self._endpoint)
+                plain = type(refused) is ModelError
+                narrower = dialect.narrowed(request, refusal.message, refusal.field) if plain else None
+                if narrower is None:
+                    raise await self._who_is_there(refused) if isinstance(refused, NotThere) else refused
+                dialect = narrower
+                continue
+            raise fault
+
+    def _fault(self, error: BaseException, deadline: float) -> Passing | ModelConfigError:
+        """What a failed request means."""
+        import aiohttp
+
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
             why = self._endpoint.scrub(str(error))
             hint = "check the address, and that this machine trusts the server's certificate"
-            fault = ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
-        except (ValueError, RecursionError):
-            fault = Passing("broken", "answers with what is no JSON")
-        except aiohttp.ConnectionTimeoutError:
-            fault = Passing("down", "takes no connection in time")
-        except TimeoutError:
-            fault = Passing("broken", f"gave no answer within {round(deadline, 2):g} s", overload=True)
-        except aiohttp.ClientConnectorError as error:
+            return ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
+        if isinstance(error, ValueError | RecursionError):
+            return Passing("broken", "answers with what is no JSON")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Passing("down", "takes no connection in time")
+        if isinstance(error, TimeoutError):
+            return Passing("broken", f"gave no answer within {round(deadline, 2):g} s", overload=True)
+        if isinstance(error, aiohttp.ClientConnectorError):
             refused = isinstance(error.os_error, ConnectionRefusedError)
             why = "connection refused" if refused else error.strerror or type(error).__name__
-            fault = Passing("down", f"takes no connection: {self._endpoint.scrub(why)}")
-        except (aiohttp.ClientError, OSError) as error:
-            fault = Passing("broken", f"broke off its answer ({type(error).__name__})")
-        raise fault
+            return Passing("down", f"takes no connection: {self._endpoint.scrub(why)}")
+        return Passing("broken", f"broke off its answer ({type(error).__name__})")
+
+    def _session_here(self) -> aiohttp.ClientSession:
+        session = self._session
+        if session is None or session.closed or self._loop is not asyncio.get_running_loop():
+            session = self._open_session()
+        return session
 
     def _open_session(self) -> aiohttp.ClientSession:
         """A session of the running loop. Must not await, or two first calls would open two."""
@@ -235,7 +303,7 @@ class OpenAIModel:
             if session is not None:
                 timeout = aiohttp.ClientTimeout(total=min(_CONNECT_S, endpoint.patience.attempt_s))
                 async with session.get(f"{endpoint.base}/models", timeout=timeout, allow_redirects=False) as response:
-                    listed = json.loads(await _read_body(response))["data"] if response.status == 200 else []
+                    listed = json.loads(await read_body(response))["data"] if response.status == 200 else []
                     names = sorted(str(model["id"]) for model in listed)
         except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
             names = []
@@ -263,13 +331,5 @@ class OpenAIModel:
         return ModelUnavailable(what, hint, endpoint_down=last.kind == "down")
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    if 0 <= (response.content_length or -1) <= _MOST_BYTES:
-        return await response.read()
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        pieces.append(piece)
-        size += len(piece)
-        if size > _MOST_BYTES:
-            raise ValueError("the body has no end")
-    return b"".join(pieces)
+def _data(body: bytes) -> bytes | io.BytesIO:
+    return body if len(body) <= _WARNED_ABOVE else io.BytesIO(body)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
+
+from guard.models._refusals import retry_after
 
 _THERE = (
     "idempotency-key",
@@ -56,23 +56,7 @@ def back(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, from 0 to an hour: by `retry-after-ms`, or `retry-after` in seconds or as a
-    date."""
-    seconds: float | None = None
-    try:
-        if "retry-after-ms" in headers:
-            seconds = float(headers["retry-after-ms"]) / 1000
-        elif "retry-after" in headers:
-            seconds = _seconds(headers["retry-after"])
-    except ValueError:
-        return None
-    # written so that what is no number falls out as well
-    return None if seconds is None or not seconds >= 0 else min(seconds, _LONGEST_WAIT_S)
-
-
-def _seconds(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+def wait_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, from 0 to an hour."""
+    seconds = retry_after(headers)
+    return None if seconds is None else min(seconds, _LONGEST_WAIT_S)

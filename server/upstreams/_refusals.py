@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from server.upstreams._headers import back, retry_after
+from server.upstreams._headers import back, wait_of
 from server.upstreams.base import UpstreamFault
 
 _MOST_TOLD = 600
@@ -39,7 +39,7 @@ def refused(where: str, status: int, body: bytes, headers: Mapping[str, str], ke
         key: of the server for this upstream; empty where clients bring their own.
     """
     what = f"`{where}` answers with status {status}"
-    wait, kept = retry_after(headers), back(headers)
+    wait, kept = wait_of(headers), back(headers)
     if status < 400:
         hint = "redirects are not followed: set the address that it points to"
         return UpstreamFault(502, "upstream", what, hint, headers=kept)

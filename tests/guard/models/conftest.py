@@ -46,6 +46,8 @@ class Step:
     """The socket is closed when half of the body is out."""
     hang: bool = False
     """No answer, for as long as the client stays."""
+    kind: str = "application/json"
+    """The content type."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,10 @@ class FakeEndpoint:
         await asyncio.sleep(3600 if step.hang else step.delay)
         raw = step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
         if not step.cut:
-            return web.Response(status=step.status, body=raw, headers=step.headers, content_type="application/json")
-        response = web.StreamResponse(status=step.status, headers={"Content-Length": str(len(raw))})
+            return web.Response(status=step.status, body=raw, headers=step.headers, content_type=step.kind)
+        response = web.StreamResponse(
+            status=step.status, headers={"Content-Length": str(len(raw)), "Content-Type": step.kind}
+        )
         await response.prepare(request)
         await response.write(raw[: len(raw) // 2])
         if request.transport is not None:
