@@ -6,7 +6,7 @@ Nothing here is recursive: JSON may be nested deeper than Python calls may.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +16,10 @@ Path: TypeAlias = tuple[str | int, ...]
 _IDENTIFIER = re.compile(r"[\w.:/+=|@-]{0,64}", re.ASCII)
 _SETTING = re.compile(r"[a-z0-9_.-]{0,24}")
 _EMBEDDED = re.compile(r"data:[^,]{0,200},")
+
+
+MOST_PARTS = 100_000
+DEEPEST = 100
 
 
 class Leaf(NamedTuple):
@@ -49,6 +53,16 @@ def wordy(name: str) -> bool:
     return len(name) > 64 or not name.isascii() or any(map(str.isspace, name))
 
 
+class Tangled(ValueError):
+    """JSON with so many parts, or parts so deep within each other, that to look through it would hold up the server."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Args: path: where; what: what there is too much of."""
+        self.where = written(path)
+        self.what = what
+        super().__init__(f"{self.where}: {what}" if self.where else what)
+
+
 def anywhere(
     value: object,
     path: Path = (),
@@ -63,34 +77,45 @@ def anywhere(
         path: where it stands.
         skip: names of members that are not looked into.
         says: whether the name of a member is a text itself.
+
+    Raises:
+        Tangled: there are more than `MOST_PARTS` parts, or they are deeper than `DEEPEST`.
     """
     waiting: list[tuple[Path, Any]] = [(path, value)]
+    seen = 0
     while waiting:
         at, found = waiting.pop()
         if type(found) is str:
             if found:
                 yield Leaf(at, found)
-        elif type(found) is _Name:
+            continue
+        if type(found) is _Name:
             yield Leaf(at, found.text, is_name=True)
-        elif type(found) is dict:
-            inner: list[tuple[Path, Any]] = []
+            continue
+        inner: list[tuple[Path, Any]] = []
+        if type(found) is dict:
             for name, each in found.items():
                 if name in skip:
                     continue
                 if says(name):
                     inner.append(((*at, name), _Name(name)))
-                if each is not None and type(each) not in _SILENT:
+                if type(each) not in _SILENT:
                     inner.append(((*at, name), each))
-            waiting += reversed(inner)
         elif type(found) is list:
-            waiting += [((*at, place), each) for place, each in reversed(tuple(enumerate(found)))]
+            inner = [((*at, place), each) for place, each in enumerate(found) if type(each) not in _SILENT]
+        seen += len(inner)
+        if seen > MOST_PARTS:
+            raise Tangled(path, f"more than {MOST_PARTS} texts, lists and objects")
+        if len(at) > DEEPEST:
+            raise Tangled(path, f"lists and objects deeper than {DEEPEST} within each other")
+        waiting += reversed(inner)
 
 
 class _Name(NamedTuple):
     text: str
 
 
-_SILENT = frozenset({int, float, bool})
+_SILENT = frozenset({int, float, bool, type(None)})
 
 
 def written(path: Path) -> str:
@@ -120,19 +145,18 @@ def apart(leaves: Sequence[Leaf], edited: str) -> list[str]:
             pieces.append("\n".join(lines[at : at + count]))
             at += count
         return pieces
-    head = 0
-    for leaf in leaves:
-        if not edited.startswith(leaf.text + "\n"):
-            break
-        edited = edited[len(leaf.text) + 1 :]
+    start, head = 0, 0
+    while head < len(leaves) and edited.startswith(f"{leaves[head].text}\n", start):
+        start += len(leaves[head].text) + 1
         head += 1
     if head == len(leaves):  # all of them stand there, and something behind them
-        return [*(leaf.text for leaf in leaves[:-1]), f"{leaves[-1].text}\n{edited}"]
-    tail = len(leaves)
-    while tail - 1 > head and edited.endswith("\n" + leaves[tail - 1].text):
+        last = len(leaves[-1].text) + 1
+        return [*(leaf.text for leaf in leaves[:-1]), edited[start - last :]]
+    end, tail = len(edited), len(leaves)
+    while tail - 1 > head and edited.endswith(f"\n{leaves[tail - 1].text}", start, end):
         tail -= 1
-        edited = edited[: -len(leaves[tail].text) - 1]
-    between = [edited, *[""] * (tail - head - 1)]
+        end -= len(leaves[tail].text) + 1
+    between = [edited[start:end], *[""] * (tail - head - 1)]
     return [*(leaf.text for leaf in leaves[:head]), *between, *(leaf.text for leaf in leaves[tail:])]
 
 
@@ -193,8 +217,3 @@ class Rewriting:
 
 def _from_behind(path: Path) -> tuple[int, tuple[int, ...]]:
     return len(path), tuple(step if type(step) is int else -1 for step in path)
-
-
-def texts_of(leaves: Iterable[Leaf]) -> list[str]:
-    """The texts alone."""
-    return [leaf.text for leaf in leaves]

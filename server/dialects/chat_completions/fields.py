@@ -150,7 +150,8 @@ def repeated(logprobs: object, said: Callable[[str], str]) -> str:
             continue
         try:
             spelled = "".join([token["token"] for token in tokens])
-            raw = b"".join([bytes(token["bytes"]) for token in tokens if token.get("bytes")]).decode(errors="replace")
+            numbers = [number for token in tokens for number in token.get("bytes") or ()]
+            raw = bytes(numbers).decode(errors="replace")
         except (TypeError, KeyError, AttributeError, ValueError):
             raise ValueError(f"logprobs.{kind}: no list of tokens") from None
         text = said(kind)
@@ -167,18 +168,22 @@ def _content(value: Any, path: Path, other: Other, found: Fields) -> None:
         return
     for place, part in enumerate(value):
         at = (*path, place)
+        if part == "":
+            continue
         kind = part.get("type") if type(part) is dict else None
+        kind = kind if type(kind) is str else None
         if type(part) is str:
             found.slots.append(Slot(TEXT, Leaf(at, part)))
-        elif type(part) is dict and type(kind) is str and kind in _TEXTS and type(part.get(_TEXTS[kind])) is str:
+        elif kind in _TEXTS and type(part.get(_TEXTS[kind])) is str:
             text = _TEXTS[kind]
-            found.slots.append(Slot(REFUSAL if text == "refusal" else TEXT, Leaf((*at, text), part[text])))
+            if part[text]:
+                found.slots.append(Slot(REFUSAL if text == "refusal" else TEXT, Leaf((*at, text), part[text])))
             if len(part) > 2:
                 _take(found, anywhere(part, at, skip={"type", text}), other)
-        elif type(part) is dict and kind in {"thinking", "reasoning"}:
+        elif kind in {"thinking", "reasoning"}:
             _take(found, anywhere(part, at, skip=_OPAQUE), lambda _: _THINKING)
         else:
-            what = kind if type(kind) is str and identifier(kind) else "unknown"
+            what = kind if kind and identifier(kind) else "unknown"
             found.unscannable.append(Unscannable(written(at), what))
 
 

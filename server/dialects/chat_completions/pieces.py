@@ -104,7 +104,7 @@ def _first(data: Json, new: Iterable[tuple[Slot, str]]) -> Json:
     return made
 
 
-def _later(data: Json, new: Iterable[tuple[Slot, str]]) -> Json:
+def _later(data: Json, new: Sequence[tuple[Slot, str]]) -> Json:
     """Nothing but the texts of a chunk, each in its place."""
     choices: list[Json] = [{"index": choice.get("index", 0), "delta": {}} for choice in data["choices"]]
     made: Json = {**{name: data[name] for name in _SHARED if name in data}, "choices": choices}
@@ -112,9 +112,12 @@ def _later(data: Json, new: Iterable[tuple[Slot, str]]) -> Json:
     for place, choice in enumerate(choices):
         built["choices", place] = choice
         built["choices", place, "delta"] = choice["delta"]
+    # Names that are texts themselves have left with the first piece, or may not leave.
+    named = {slot.leaf.path for slot, _ in new if slot.leaf.is_name}
     for slot, text in new:
-        if text and slot.channel != TOKENS and not slot.leaf.is_name:
-            _build(made, built, data, slot.leaf.path, text)
+        path = slot.leaf.path
+        if text and slot.channel != TOKENS and not any(path[:end] in named for end in range(len(path) + 1)):
+            _build(made, built, data, path, text)
     return made
 
 

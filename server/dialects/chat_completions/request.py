@@ -15,6 +15,7 @@ from server.dialects._leaves import (
     Leaf,
     Path,
     Rewriting,
+    Tangled,
     anywhere,
     apart,
     embedded,
@@ -102,6 +103,13 @@ class Turn:
 
 def read(body: Json) -> Incoming:
     """See `Dialect.read`."""
+    try:
+        return _read(body)
+    except Tangled as error:
+        raise BadRequest(error.where, error.what, "leave out what the model does not need") from None
+
+
+def _read(body: Json) -> Incoming:
     messages = _messages(body)
     unscannable: list[Unscannable] = []
     seen = [turn.message() for turn in _beside(body, unscannable)]

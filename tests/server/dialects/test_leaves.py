@@ -6,10 +6,22 @@ import copy
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.dialects._leaves import Leaf, Rewriting, anywhere, apart, embedded, identifier, joined, wordy, written
+from server.dialects._leaves import (
+    Leaf,
+    Rewriting,
+    Tangled,
+    anywhere,
+    apart,
+    embedded,
+    identifier,
+    joined,
+    wordy,
+    written,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=6)
 JSON = st.recursive(
@@ -36,9 +48,13 @@ def test_the_name_of_a_member_is_a_text_where_it_can_say_something() -> None:
     assert [leaf.text for leaf in anywhere(value)] == ["how to do it", "été", "x" * 65]
 
 
-def test_json_nested_deeper_than_python_calls_may_be_is_read() -> None:
-    value = orjson.loads(b"[" * 1000 + b'"deep"' + b"]" * 1000)
-    assert [leaf.text for leaf in anywhere(value)] == ["deep"]
+def test_json_that_would_take_long_to_look_through_is_refused() -> None:
+    deep = orjson.loads(b'{"a":' * 1000 + b'"deep"' + b"}" * 1000)
+    with pytest.raises(Tangled, match="x: lists and objects deeper than 100 within each other"):
+        list(anywhere(deep, ("x",)))
+    with pytest.raises(Tangled, match="more than 100000 texts, lists and objects"):
+        list(anywhere({"a": ["b"] * 100_001}))
+    assert list(anywhere({"a": [0.5] * 1_000_000, "b": "c"})) == [Leaf(("b",), "c")]
 
 
 @given(JSON)

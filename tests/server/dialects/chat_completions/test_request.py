@@ -260,6 +260,16 @@ def test_no_json_breaks_the_reading(messages: list[Any], tools: Any) -> None:
     assert body == before
 
 
+def test_a_request_that_would_take_long_to_look_through_is_refused() -> None:
+    deep: Any = "deep"
+    for _ in range(200):
+        deep = [deep]
+    for body in (asked(aside=deep), asked(user("hi", aside=deep)), asked(tools=["a"] * 100_001)):
+        with pytest.raises(BadRequest, match=r"(deeper|more) than") as refused:
+            DIALECT.read(body)
+        assert refused.value.where
+
+
 def test_only_true_asks_for_a_stream() -> None:
     assert DIALECT.streams(asked(stream=True))
     assert not DIALECT.streams(asked(stream=False))
