@@ -102,7 +102,8 @@ class Messages:
 
     def fault(self, fault: Fault) -> Json:
         """The body of an error."""
-        message = f"{fault.where}: {fault.message}" if fault.where else fault.message
+        told = not fault.where or fault.message.startswith(fault.where)
+        message = fault.message if told else f"{fault.where}: {fault.message}"
         return {"type": "error", "error": {"type": _ERRORS.get(fault.kind, "api_error"), "message": message}}
 
     def stream(self, body: Json, ending: Ending) -> MessageStream:

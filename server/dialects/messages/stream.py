@@ -60,6 +60,7 @@ class MessageStream:
         self._begun = False
         self._open: int | None = None  # the block that the client has been sent the beginning of, and no end
         self._next = 0
+        self._signed = False  # whether that block began with a signature, which belongs at its end
         self._ending = False
         self._ended = False
         self._ours: dict[int, Event] = {}  # the events that end a stopped answer
@@ -174,10 +175,13 @@ class MessageStream:
                 return made({**data, "delta": {"type": "signature_delta", "signature": ""}})
         elif kind == "content_block_start":
             self._open, self._next = data["index"], data["index"] + 1
+            self._signed = bool(data["content_block"].get("signature"))
         elif kind == "content_block_stop":
             if data.get("index") != self._open:
                 return _NOTHING
             self._open = None
+            if data["index"] in self._changed:
+                return self._closing(data["index"])
         elif kind == "message_start":
             self._next = len(data["message"].get("content") or ())
         elif kind == "message_delta":
@@ -248,7 +252,7 @@ class MessageStream:
             return _NOTHING if event.name == "content_block_start" else event
         if event is self._close and event.name != "message_start":
             self._base = self._next
-            told = _NOTHING if self._open is None else stop(self._open)
+            told = _NOTHING if self._open is None else self._closing(self._open)
             self._open = None
             return told
         if data is not None and "index" in data and self._base != self._assumed:
@@ -270,7 +274,16 @@ class MessageStream:
                 "usage": {"input_tokens": 0, "output_tokens": 0},
             }
             return [made({"type": "message_start", "message": message})]
-        return [] if self._open is None else [stop(self._open)]
+        return [] if self._open is None else [self._closing(self._open)]
+
+    def _closing(self, index: int) -> Event:
+        """The end of a block that was not sent as it came. Where its beginning was signed that is taken back."""
+        end = stop(index)
+        if not self._signed:
+            return end
+        unsigned = {"type": "signature_delta", "signature": ""}
+        blank = made({"type": "content_block_delta", "index": index, "delta": unsigned})
+        return Event(blank.raw + end.raw, end.data, end.name)
 
     def _begin(self, data: Json) -> None:
         index, block = data.get("index"), data.get("content_block")

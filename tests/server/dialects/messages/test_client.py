@@ -156,6 +156,12 @@ def test_a_fault_raises_the_clients_own_error(
     assert fault.message in raised.value.message
 
 
+def test_a_fault_names_its_place_once() -> None:
+    for message in ("no list", "messages: no list"):
+        fault = Fault(400, "invalid_request", message, where="messages")
+        assert DIALECT.fault(fault)["error"]["message"] == "messages: no list"
+
+
 def test_a_fault_in_the_middle_of_a_stream_raises(
     client: anthropic.Anthropic, server: Any, tool_stream: list[Event]
 ) -> None:

@@ -130,6 +130,29 @@ def test_the_signature_of_reasoning_that_was_redacted_does_not_leave(tool_stream
     assert signatures(let_out(tool_stream, [3, 14])) == ["c2lnbmVk"]
 
 
+@pytest.mark.parametrize("hide", ["", "Rome"])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_signature_that_came_first_is_taken_back_where_the_reasoning_is_not_sent_as_it_came(
+    hide: str, stopped: bool
+) -> None:
+    events = [
+        STARTED,
+        opened(0, {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}),
+        piece(0, type="thinking_delta", thinking="To Rome."),
+        *([] if stopped else [closed(0)]),
+    ]
+    if stopped:
+        shape = DIALECT.stream(BODY, "filter")
+        for event in events:
+            shape.texts(event)
+            shape.settled(event, {})
+        left = [shape.settled(event, {}) for event in shape.stopped(0, Ruling(Action.BLOCK, text="No."))]
+    else:
+        left = let_out(events, [], hide)
+    taken_back = any(b'"signature":""' in event.raw for event in left)
+    assert taken_back == (stopped or bool(hide))
+
+
 def test_texts_that_follow_each_other_directly_are_one_channel_and_others_are_not() -> None:
     events = [
         opened(0, {"type": "text", "text": "The first "}),
