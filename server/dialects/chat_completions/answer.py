@@ -108,6 +108,8 @@ def wanted(body: Json) -> int:
 
 def _said(text: str, ending: Ending, finish: str) -> Json:
     refused = ending == "refusal"
+    if refused:
+        text = text.lstrip("\n")  # it stands in a field of its own, and need not be set off from what has left
     return {
         "message": {"role": "assistant", "content": None if refused else text, "refusal": text if refused else None},
         "logprobs": None,

@@ -295,6 +295,12 @@ def test_a_stopped_choice_ends_as_the_api_ends_one(
     assert shape.ended() == [DONE]
 
 
+def test_a_reply_that_is_set_off_from_what_has_left_is_not_in_the_refusal() -> None:
+    ruling = Ruling(Action.BLOCK, text="\n\nno")
+    assert opened(ending="filter").stopped(0, ruling)[1].data["choices"][0]["delta"] == {"content": "\n\nno"}
+    assert opened(ending="refusal").stopped(0, ruling)[1].data["choices"][0]["delta"] == {"refusal": "no"}
+
+
 def test_a_choice_that_is_stopped_before_its_role_has_left_gets_one() -> None:
     first, *_ = opened().stopped(1, Ruling(Action.BLOCK, text="no"))
     assert first.data["choices"][0]["delta"] == {"role": "assistant", "content": ""}
