@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import TypeAlias
@@ -12,7 +11,8 @@ from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel
 from server.dialects.base import Delta, Fault, Json
 from server.dialects.messages.blocks import ASIDE, CALLS, Channels, Content, joiner, read_block, read_content
-from server.dialects.messages.events import again, delta, message_delta, message_events, stop, text_block
+from server.dialects.messages.departure import Departure
+from server.dialects.messages.events import again, delta, message_events
 from server.dialects.messages.events import event as made
 from server.dialects.messages.slots import Slot, joined, leaves, replaced, spread
 from server.upstreams.base import Event
@@ -27,17 +27,14 @@ _DELTAS = frozenset((*_KEYS, "signature_delta", "citations_delta", "compaction_d
 
 _PLAIN = frozenset(("text", "thinking", *CALLS))
 
-_NOTHING = Event(b"", None, "", "comment")
-
 Key: TypeAlias = tuple[int, Channel]
 
 
 class MessageStream:
     """The state of one stream.
 
-    What has come and what has left are two things: `texts` follows the one, `settled` the other. The proxy shows
-    `settled` every event that leaves, since `repeats` is true; an event is changed there in one case only: the
-    signature of reasoning that was changed goes, as it vouches for what was not sent.
+    What has come and what has left are two things: `texts` follows the one, `settled` the other, through `Departure`.
+    The proxy shows `settled` every event that leaves, since `repeats` is true.
     """
 
     repeats = True
@@ -49,26 +46,15 @@ class MessageStream:
             body: the request.
             fault: writes the body of an error.
         """
-        self._body = body
         self._fault = fault
         tools = body.get("tools")
-        self._tools = (
-            {tool.get("name") for tool in tools if isinstance(tool, dict)} if isinstance(tools, list) else set()
-        )
+        named = [tool.get("name") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+        self._tools = frozenset(name for name in named if isinstance(name, str))
+        model = body.get("model")
+        self._left = Departure(model if isinstance(model, str) else "")
         self._channels = Channels()
         self._blocks: dict[int, Channel | None] = {}  # index -> where the text of its deltas goes
-        self._begun = False
-        self._open: int | None = None  # the block that the client has been sent the beginning of, and no end
-        self._next = 0
-        self._signed = False  # whether that block began with a signature, which belongs at its end
-        self._ending = False
-        self._ended = False
-        self._ours: dict[int, Event] = {}  # the events that end a stopped answer
-        self._close: Event | None = None
-        self._assumed = self._base = 0  # the index of their first block, as it was thought to be and as it is
-        self._usage: Json = {"output_tokens": 0}
         self._parts: dict[int, str] = {}  # id of an event that goes whole or not at all -> what of it may leave
-        self._changed: set[int] = set()  # blocks of reasoning that were not sent as they came
 
     def texts(self, event: Event) -> list[Delta]:
         """The new texts in an event."""
@@ -98,14 +84,14 @@ class MessageStream:
         elif kind == "content_block_start":
             self._begin(data)
         elif kind == "message_start":
-            self._begun = True
+            self._left.begun = True
             message = data.get("message")
             blocks = message.get("content") if isinstance(message, dict) else None
             self._blocks.update((index, None) for index in range(len(blocks) if isinstance(blocks, list) else 0))
         counted = data.get("message") if kind == "message_start" else data
         usage = counted.get("usage") if isinstance(counted, dict) else None
         if isinstance(usage, dict) and isinstance(usage.get("output_tokens"), int):
-            self._usage = {"output_tokens": usage["output_tokens"]}
+            self._left.usage = {"output_tokens": usage["output_tokens"]}
         return [(0, channel, text) for channel, text in self._content(data).texts().items()]
 
     def unscannable(self, event: Event) -> Unscannable | None:
@@ -117,11 +103,8 @@ class MessageStream:
         if kind == "content_block_delta":
             piece = data.get("delta")
             form = piece.get("type") if isinstance(piece, dict) else None
-            return (
-                None
-                if isinstance(form, str) and form in _DELTAS
-                else Unscannable(f"content[{data.get('index')}]", str(form))
-            )
+            known = isinstance(form, str) and form in _DELTAS
+            return None if known else Unscannable(f"content[{data.get('index')}]", str(form))
         if not isinstance(kind, str) or kind not in _EVENTS:
             return Unscannable("event", str(kind))
         found = Content()
@@ -162,66 +145,19 @@ class MessageStream:
 
     def settled(self, event: Event, sent: Mapping[Key, str]) -> Event:
         """The event as it may leave."""
-        data = event.data
-        if self._ours and (told := self._ending_with(event)) is not event:
-            return told
-        if data is None:
-            return event
-        kind = data.get("type")
-        if kind == "content_block_delta":
-            if data["index"] != self._open:
-                return _NOTHING  # its block's beginning was dropped with what was withheld
-            if self._changed and data["index"] in self._changed and data["delta"].get("type") == "signature_delta":
-                return made({**data, "delta": {"type": "signature_delta", "signature": ""}})
-        elif kind == "content_block_start":
-            self._open, self._next = data["index"], data["index"] + 1
-            self._signed = bool(data["content_block"].get("signature"))
-        elif kind == "content_block_stop":
-            if data.get("index") != self._open:
-                return _NOTHING
-            self._open = None
-            if data["index"] in self._changed:
-                return self._closing(data["index"])
-        elif kind == "message_start":
-            self._next = len(data["message"].get("content") or ())
-        elif kind == "message_delta":
-            self._ending = True
-        elif kind in ("message_stop", "error"):
-            self._ended = True
-        return event
+        return self._left.settled(event)
 
     def without(self, event: Event, choices: Set[int]) -> Event | None:
         """The event, unless the one choice was stopped."""
         return None if 0 in choices else event
 
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
-        """The open block is closed, the reply is a block of its own, and the answer ends as one that was withheld.
-
-        Events without a text may still wait to leave; `settled` sees to it that what is made here fits behind them.
-        """
-        first = self._opening() or [replace(_NOTHING)]
-        self._base = self._assumed = 0 if first[0].name == "message_start" else self._next
-        if ruling.answer is not None and isinstance(drawn := ruling.answer.source, dict):
-            _, *blocks, ending, ended = message_events(drawn, self._assumed)
-        else:
-            blocks = text_block(self._assumed, ruling.text) if ruling.text else []
-            stop_details = {"type": "refusal", "category": None, "explanation": None}
-            details = {"stop_details": stop_details} if ruling.filtered else {}
-            ending = message_delta("refusal" if ruling.filtered else "end_turn", self._usage, **details)
-            ended = made({"type": "message_stop"})
-        events = [*first, *blocks, ending, ended]
-        self._ours = {id(each): each for each in events}
-        self._close = first[0]
-        self._ended = True
-        return events
+        """The open block is closed, the reply is a block of its own, and the answer ends as one that was withheld."""
+        return self._left.stopped(ruling)
 
     def ended(self) -> list[Event]:
         """What is missing of a proper end: nothing after `stopped`."""
-        if self._ended:
-            return []
-        self._ended = True
-        ending = [] if self._ending else [message_delta("end_turn", self._usage)]
-        return [*self._opening(), *ending, made({"type": "message_stop"})]
+        return self._left.ended()
 
     def ends(self, event: Event) -> bool:
         """Whether the stream ends with this event."""
@@ -233,7 +169,7 @@ class MessageStream:
 
     def fault(self, fault: Fault) -> list[Event]:
         """The event that tells an error; nothing comes after it."""
-        self._ended = True
+        self._left.over = True
         return [made(self._fault(fault))]
 
     def whole(self, response: Json) -> list[Event]:
@@ -243,47 +179,6 @@ class MessageStream:
     def noted(self, event: Event, wardlaw: Json) -> Event:
         """A copy of an event with the object `wardlaw` added: the official clients keep unknown keys."""
         return again(event, {**(event.data or {}), "wardlaw": wardlaw})
-
-    def _ending_with(self, event: Event) -> Event:
-        """An event that leaves after the answer was stopped: ours in its right place, another only where it is due."""
-        data = event.data
-        if id(event) not in self._ours:
-            # A block of which no text will follow is not begun, or a client would be left with an empty one.
-            return _NOTHING if event.name == "content_block_start" else event
-        if event is self._close and event.name != "message_start":
-            self._base = self._next
-            told = _NOTHING if self._open is None else self._closing(self._open)
-            self._open = None
-            return told
-        if data is not None and "index" in data and self._base != self._assumed:
-            return made({**data, "index": data["index"] - self._assumed + self._base})
-        return event
-
-    def _opening(self) -> list[Event]:
-        """What has to stand before a block of ours: the message's beginning, or the end of the block that is open."""
-        if not self._begun:
-            self._begun = True
-            message: Json = {
-                "id": f"msg_{secrets.token_hex(12)}",
-                "type": "message",
-                "role": "assistant",
-                "model": self._body.get("model") or "",
-                "content": [],
-                "stop_reason": None,
-                "stop_sequence": None,
-                "usage": {"input_tokens": 0, "output_tokens": 0},
-            }
-            return [made({"type": "message_start", "message": message})]
-        return [] if self._open is None else [self._closing(self._open)]
-
-    def _closing(self, index: int) -> Event:
-        """The end of a block that was not sent as it came. Where its beginning was signed that is taken back."""
-        end = stop(index)
-        if not self._signed:
-            return end
-        unsigned = {"type": "signature_delta", "signature": ""}
-        blank = made({"type": "content_block_delta", "index": index, "delta": unsigned})
-        return Event(blank.raw + end.raw, end.data, end.name)
 
     def _begin(self, data: Json) -> None:
         index, block = data.get("index"), data.get("content_block")
@@ -337,7 +232,7 @@ class MessageStream:
             if not last:
                 self._parts[id(event)] = whole
             elif whole != original:
-                self._changed.add(index)
+                self._left.changed.add(index)
         return delta(index, channel.kind, text) if text else None
 
     def _rewritten(self, event: Event, content: Content, said: Mapping[Channel, str]) -> Event:
