@@ -10,7 +10,7 @@ from guard.guarding.amending import Amended, resample, revise
 from guard.guarding.choices import Asked, Judged, judge, unscannable
 from guard.guarding.incoming import Answer
 from guard.guarding.post import Post, worse
-from guard.guarding.prompts import redact
+from guard.guarding.redacting import redact
 from guard.guarding.replying import Reason
 from guard.guarding.rulings import Redraw, Ruling
 from guard.guarding.tally import Tally, name_of

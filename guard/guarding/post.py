@@ -18,6 +18,9 @@ from rules.schema import Action, Part, Rule
 
 _SENT = (Part.SYSTEM, Part.PROMPT, Part.TOOL_RESULT, Part.RESPONSE, Part.REASONING, Part.TOOL_CALL)
 
+MENDS = (Action.REVISE, Action.RESAMPLE)
+"""Actions on a prompt that are done to the answer."""
+
 
 class Post:
     """A gate with its settings, as the watches use it. Safe to use from several threads and event loops."""

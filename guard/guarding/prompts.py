@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from guard.exchange import Exchange, Message
 from guard.guarding.history import Change, Past, keys_of
-from guard.guarding.masking import mask_spans
-from guard.guarding.post import Post, worse
+from guard.guarding.post import MENDS, Post, worse
+from guard.guarding.redacting import redact, with_text
 from guard.guarding.rulings import Place
 from guard.guarding.tally import Tally, name_of
 from guard.turns import TURNS
@@ -21,10 +21,6 @@ from guard.window.outcomes import Channel
 from rules.schema import Action
 
 TEXT, REASONING = Channel(), Channel("reasoning")
-MENDS = (Action.REVISE, Action.RESAMPLE)
-"""Actions on a prompt that are done to the answer."""
-_MASKINGS = 4
-"""Times that a text is masked and judged again before it counts as beyond redaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,43 +174,6 @@ def _redacts(post: Post, verdict: Verdict) -> bool:
     return any(post.acts(finding) is Action.REDACT for finding in verdict.findings)
 
 
-async def redact(post: Post, exchange: Exchange, channel: Channel, text: str, verdict: Verdict) -> str | None:
-    """A text with masks in it, which the gate has seen again.
-
-    Args:
-        post: where it is judged.
-        exchange: in which it was judged; its last message holds the text.
-        channel: which text of that message.
-        text: as it is.
-        verdict: on it.
-
-    Returns:
-        None where no masks make it clean.
-    """
-    kept = {finding.rule for finding in verdict.findings if post.acts(finding) in MENDS}
-    for _ in range(_MASKINGS):
-        spans = [finding.span for finding in verdict.findings if post.acts(finding) is Action.REDACT]
-        if not spans:
-            return text
-        masked = mask_spans(text, spans, post.settings.mask, channel)
-        if masked is None:
-            return None
-        text = masked
-        exchange = _with_text(exchange, channel, text)
-        [verdict] = await post.judge([exchange], len(text))
-        worst = {finding.rule for finding in verdict.findings if post.acts(finding) in MENDS}
-        if verdict.action is Action.BLOCK or not worst <= kept:
-            return None
-    return None
-
-
-def _with_text(exchange: Exchange, channel: Channel, text: str) -> Exchange:
-    before = exchange.messages[:-1]
-    if exchange.messages[-1].role == "assistant":
-        return channel.exchange(Exchange(before), text)
-    return Exchange((*before, replace(exchange.messages[-1], content=text)))
-
-
 def _mildest(action: Action) -> Action:
     """What an action comes to in an older message: it is flagged, or replaced."""
     return action if action in (Action.ALLOW, Action.FLAG) else Action.REDACT
@@ -296,7 +255,7 @@ async def _own_reply_aside(post: Post, look: Look, verdict: Verdict) -> Verdict:
         return verdict
     if not rest:
         return replace(verdict, action=Action.ALLOW, findings=())
-    [alone] = await post.judge([_with_text(look.exchange, look.channel, rest)], len(rest))
+    [alone] = await post.judge([with_text(look.exchange, look.channel, rest)], len(rest))
     return alone
 
 

@@ -15,8 +15,8 @@ from guard.guarding.decision import Decision, decision_id
 from guard.guarding.editing import edited
 from guard.guarding.history import Change
 from guard.guarding.incoming import Answer, Incoming, Unscannable
-from guard.guarding.post import Post, worse
-from guard.guarding.prompts import MENDS, TEXT, Heard, hear, where
+from guard.guarding.post import MENDS, Post, worse
+from guard.guarding.prompts import TEXT, Heard, hear, where
 from guard.guarding.replying import Reason
 from guard.guarding.rulings import Admission, Redraw, Ruling
 from guard.guarding.tally import Tally
