@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_FIRST_S = 0.005
+"""Seconds an item is taken to need before any batch has told: a short text on one core, roughly."""
+
 
 class Batcher(Generic[In, Out]):
     """Runs a synchronous batch function in a worker thread for many concurrent callers of one event loop.
@@ -26,6 +29,13 @@ class Batcher(Generic[In, Out]):
         self._limit = limit
         self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
         self._drain: asyncio.Task[None] | None = None
+        self._running = 0
+        self._item_s = _FIRST_S
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds that one who asks now would wait for those before it, by what the last batches took."""
+        return (len(self._waiting) + self._running) * self._item_s
 
     async def ask(self, item: In) -> Out:
         """The output for one input.
@@ -50,6 +60,8 @@ class Batcher(Generic[In, Out]):
                     batch.append((item, future))
             if not batch:
                 return
+            began = loop.time()
+            self._running = len(batch)
             try:
                 outs = await loop.run_in_executor(self._executor, self._run, [item for item, _ in batch])
             except BaseException as error:
@@ -58,6 +70,10 @@ class Batcher(Generic[In, Out]):
                     _fail([future for _, future in self._waiting], error)
                     raise
                 continue
+            finally:
+                self._running = 0
+            # A few batches' worth of memory: texts are of many lengths.
+            self._item_s = 0.7 * self._item_s + 0.3 * (loop.time() - began) / len(batch)
             for (_, future), out in zip(batch, outs, strict=True):
                 if not future.done():
                     future.set_result(out)

@@ -100,6 +100,12 @@ class Gate:
         """What determines its verdicts: the constitution's digest, and each detector with its models."""
         return " ".join([f"constitution={self.digest}", *(detector.identity for detector in self.detectors)])
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds that a text which needs the models would wait for those before it, on the running event loop."""
+        batcher = self._batchers.get(asyncio.get_running_loop())
+        return batcher.wait_s if batcher is not None else 0.0
+
     def judge(self, exchange: Exchange) -> Verdict:
         """Judge the last message of an exchange. Blocks while models run; on an event loop use `ajudge`."""
         return self.judge_many((exchange,))[0]

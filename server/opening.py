@@ -146,7 +146,6 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
         await upstream.close()
         raise
     guards = InForce({name: each.guard for name, each in built.items()})
-    limits = ServerLimits(settings.limits, door, workers=settings.workers)
     metrics = telemetry.metrics
     digests: dict[str, str] = {}
 
@@ -156,6 +155,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
         digests.update(reloader.digests)
 
     reloader = Reloader(settings, built, guards, mender, on_reloaded=reloaded)
+    limits = ServerLimits(settings.limits, door, workers=settings.workers, gate_wait=reloader.wait_s)
     metrics.constitutions(reloader.digests, digests)
     digests.update(reloader.digests)
     running = Running(reloader=reloader)

@@ -94,6 +94,10 @@ class Reloader:
         """Name -> how many rules are in force."""
         return {name: len(built.constitution) for name, built in self._built.items()}
 
+    def wait_s(self) -> float:
+        """Seconds that a text would wait for the models of the busiest gate."""
+        return max(built.gate.wait_s for built in self._built.values())
+
     @property
     def files(self) -> tuple[str, ...]:
         """All rule files that were read."""

@@ -123,6 +123,8 @@ class LimitSettings(Closed):
     """Requests a worker has in hand; more are told to come again."""
     lag_ms: Annotated[float, Field(ge=0)] = 500.0
     """How late a worker's event loop may run before new requests are told to come again; 0: never."""
+    gate_wait_ms: Annotated[float, Field(ge=0)] = 1000.0
+    """How long a new text would wait for the gate's models before new requests are told to come again; 0: never."""
     header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
     """Bytes of a request's line and headers."""
     header_s: Annotated[float, Field(gt=0)] = 15.0

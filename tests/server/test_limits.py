@@ -117,6 +117,21 @@ def test_a_worker_with_too_much_in_hand_turns_new_requests_away_and_takes_nothin
         pass
 
 
+def test_a_gate_that_cannot_keep_up_turns_requests_away_and_says_when_it_will_have_room() -> None:
+    waits = [0.5, 2.4, 0.5]
+    held = ServerLimits(LimitSettings(gate_wait_ms=1000), Known(), gate_wait=lambda: waits.pop(0))
+    with held.enter(Caller()):
+        pass
+    with pytest.raises(Busy, match="the gate") as raised, held.enter(Caller()):
+        pass
+    assert raised.value.retry_after == 3
+    with held.enter(Caller()):
+        pass
+    never = ServerLimits(LimitSettings(gate_wait_ms=0), Known(), gate_wait=lambda: 99.0)
+    with never.enter(Caller()):
+        pass
+
+
 async def test_an_event_loop_that_runs_late_turns_requests_away_until_it_is_well_again() -> None:
     held = limits(lag_ms=20)
     told: list[float] = []
