@@ -144,7 +144,7 @@ async def test_many_streams_at_once_get_each_their_own_answer(gguf: ChatModel) -
 
 
 async def test_closing_tells_those_who_read_that_the_model_is_gone() -> None:
-    model = open_model(f"gguf:{weights()}?context=200&slots=1")
+    model = open_model(f"gguf:{weights()}?context=200&slots=1&threads=1")
     tasks = [asyncio.create_task(pieces(model, ask("why", max_tokens=50))) for _ in range(4)]
     await asyncio.sleep(0.05)
     await model.close()

@@ -231,7 +231,7 @@ async def test_many_asks_at_once_get_each_their_own_answer_over_pooled_connectio
 
 async def test_a_pooled_connection_that_the_upstream_had_closed_is_replaced() -> None:
     """The server ends each connection when a second request comes over it, which it has then not read."""
-    served = 0
+    served, over = 0, asyncio.Semaphore(0)
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal served
@@ -241,6 +241,7 @@ async def test_a_pooled_connection_that_the_upstream_had_closed_is_replaced() ->
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
         await reader.read(1)
         writer.close()
+        over.release()
 
     server = await asyncio.start_server(once, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -249,6 +250,8 @@ async def test_a_pooled_connection_that_the_upstream_had_closed_is_replaced() ->
         assert (await upstream.ask("chat_completions", {}, b"{}", {})).data == {}
     assert served == 3
     await upstream.close()
+    for _ in range(served):
+        await over.acquire()
     server.close()
 
 

@@ -209,6 +209,7 @@ async def test_a_stream_is_not_asked_for_compressed(http: Open, read: Any, bodie
 async def test_nothing_after_the_end_is_read() -> None:
     """The upstream goes on after `[DONE]`, in the same chunk and in later ones."""
     more = b'data: {"choices": [], "late": true}\n\n'
+    over = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -218,6 +219,8 @@ async def test_nothing_after_the_end_is_read() -> None:
         writer.write(more)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        over.set()
 
     from server.settings import UpstreamSettings
 
@@ -227,4 +230,5 @@ async def test_nothing_after_the_end_is_read() -> None:
         given = [event async for event in events]
     assert [event.kind for event in given] == ["data", "done"]
     await upstream.close()
+    await over.wait()
     server.close()
