@@ -25,6 +25,12 @@ _TEXT_DONE = {
     ("content", "reasoning_text"): ("response.reasoning_text.done", "text"),
     ("summary", "summary_text"): ("response.reasoning_summary_text.done", "text"),
 }
+_KINDS: dict[object, str] = {
+    "said": "output_text",
+    "refusal": "refusal",
+    "thought": "reasoning_text",
+    "summary": "summary_text",
+}
 _PART_DONE = {"content": "response.content_part.done", "summary": "response.reasoning_summary_part.done"}
 # Calls whose one text comes in pieces: the member, and the event that ends it.
 _CALLS = {
@@ -184,7 +190,11 @@ class Sending:
     def _choose(self) -> None:
         """Where the reply is to stand: in a message that was begun and says nothing yet, else in one of its own."""
         for place, item in self._items.items():
-            if item.done or item.item.get("type") != "message" or any(self._left(place, at) for at in item.parts):
+            if (
+                item.done
+                or item.item.get("type") != "message"
+                or any(self._left(place, at) for at in self._parts(place))
+            ):
                 continue
             at = (place, 0)
             if not item.parts and not item.item.get("content"):
@@ -225,6 +235,17 @@ class Sending:
         if what == "part_done":
             return {"type": "response.content_part.done", **at, "part": said}
         return {"type": DONE, "output_index": index, "item": {**item, "status": "completed", "content": [said]}}
+
+    def _parts(self, place: int) -> dict[tuple[str, int], Json]:
+        """The parts of an item as they were begun, those too that nobody said were begun."""
+        item = self._items[place]
+        parts = dict(item.parts)
+        for (of, path), text in self._texts.items():
+            if of == place and len(path) == 3 and text.left and (at := (str(path[0]), path[1])) not in parts:
+                kind = _KINDS.get(text.group)
+                if kind is not None and isinstance(at[1], int):
+                    parts[at[0], at[1]] = {"type": kind}
+        return parts
 
     def _left(self, place: int, at: tuple[str, int]) -> str:
         """What has left of a part."""
@@ -277,8 +298,9 @@ class Sending:
             return sent
         if "status" in sent:
             sent["status"] = "incomplete"
+        begun_parts = self._parts(place)
         for names in ("content", "summary"):
-            parts = [(at, begun) for at, begun in sorted(item.parts.items()) if at[0] == names]
+            parts = [(at, begun) for at, begun in sorted(begun_parts.items()) if at[0] == names]
             if parts:
                 sent[names] = [self._as_sent(place, at, begun) for at, begun in parts]
         member = _CALLS.get(str(sent.get("type")), ("", ""))[0]

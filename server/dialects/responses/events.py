@@ -92,6 +92,8 @@ def is_plain(data: Mapping[str, Any]) -> bool:
     kind = data.get("type")
     if type(kind) is not str or kind not in DELTAS or not data.keys() <= DELTA_MEMBERS:
         return False
+    if data.get("logprobs") and not data.get("delta"):
+        return False
     padding = data.get("obfuscation")
     if padding is None or padding == "":
         return True
@@ -217,7 +219,7 @@ def look_at(data: Json, places: Mapping[str, int], nth: int) -> Look:
             raise ValueError(f"{member}: not a string")
         item_place = ASIDE if spot is _TRANSCRIPT else item_of(data)
         found.texts.append(Said((item_place, spot.path(data)), spot.group, Leaf((member,), text)))
-        taken |= {member, "logprobs"}
+        taken |= {member, "logprobs"} if text else {member}
     elif kind == _ANNOTATION:
         at: Path = ("content", data.get("content_index", 0), "annotations", data.get("annotation_index", 0))
         inner = Found()

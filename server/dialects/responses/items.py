@@ -122,7 +122,8 @@ def look_part(part: object, path: Path, found: Found, group: Group = "said") -> 
             found.slots.append(Slot(Leaf((*path, name), said), own))
     elif said is not None:
         found.slots += [Slot(leaf, own) for leaf in anywhere(said, (*path, name))]
-    _look_rest(part, path, found, "note", frozenset({name, "logprobs"}), kind)
+    # Log-probabilities go with the text that they tell of; where there is none, they are a text themselves.
+    _look_rest(part, path, found, "note", frozenset({name, "logprobs"} if said else {name}), kind)
 
 
 def _look_message(item: dict[str, Any], path: Path, found: Found) -> None:

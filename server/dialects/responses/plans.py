@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Rewriting, apart
+from server.dialects._leaves import Leaf, Path, Rewriting, apart
 from server.dialects.base import Json
 from server.dialects.responses.lanes import Text
-from server.dialects.responses.response import bare, text_of
+from server.dialects.responses.response import bare, text_of, within
 from server.upstreams.base import Event
 
 _TEXT = Channel("text")
@@ -75,12 +76,14 @@ class Plan:
         """
         data = self.event.data or {}
         copy = None
+        gone: list[Path | None] = []
         for entry in self.entries:
             stands = _stands(entry, leaving=leaving)
-            if stands != _at(data, entry.leaf):
+            found = _at(data, entry.leaf)
+            if found is not None and stands != found and not within(entry.leaf.path, gone):
                 copy = copy or Rewriting(data)
                 copy.write(entry.leaf, stands)
-                bare(copy, data, entry.leaf.path)
+                gone.append(bare(copy, data, entry.leaf.path))
         if copy is None:
             return data
         filled = copy.done()
@@ -106,10 +109,12 @@ def _stands(entry: Entry, *, leaving: bool) -> str:
 
 
 def _at(data: Json, leaf: Leaf) -> object:
-    """What stands at a leaf's place."""
+    """What stands at a leaf's place; None where it is gone with the log-probabilities of a text that was changed."""
     if leaf.is_name:
         return leaf.path[-1]
-    found: object = data
+    found: Any = data
     for step in leaf.path:
-        found = found[step]  # type: ignore[index]
+        if isinstance(found, list) and isinstance(step, int) and step >= len(found):
+            return None
+        found = found[step]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -134,27 +134,39 @@ def ruled(response: Json, rulings: Sequence[Ruling], ending: Ending) -> Json:
         return _replaced(response, ruling.text, ending if ruling.filtered else None)
     copy = Rewriting(response)
     by_channel = channels(see(response).texts)
+    gone: list[Path | None] = []
     for channel, edited in ruling.edits.items():
         leaves = by_channel.get(channel, [])
         if not leaves:
             continue
         for leaf, text in zip(leaves, apart(leaves, edited), strict=True):
-            if text != leaf.text:
+            if text != leaf.text and not within(leaf.path, gone):
                 copy.write(leaf, text)
-                bare(copy, response, leaf.path)
+                gone.append(bare(copy, response, leaf.path))
     edited_response = copy.done()
     if isinstance(response.get("output_text"), str):
         edited_response["output_text"] = text_of(edited_response)
     return edited_response
 
 
-def bare(copy: Rewriting, data: Json, path: Path) -> None:
-    """Take the log-probabilities of a changed text out: they would tell what it was."""
+def bare(copy: Rewriting, data: Json, path: Path) -> Path | None:
+    """Take the log-probabilities of a changed text out: they would tell what it was.
+
+    Returns:
+        where they stood, if there were any.
+    """
     holder: Any = data
     for step in path[:-1]:
         holder = holder[step]
     if isinstance(holder, dict) and holder.get("logprobs"):
         copy.put((*path[:-1], "logprobs"), [])
+        return (*path[:-1], "logprobs")
+    return None
+
+
+def within(path: Path, places: Iterable[Path | None]) -> bool:
+    """Whether a path leads through one of these places."""
+    return any(place is not None and path[: len(place)] == place for place in places)
 
 
 def _replaced(response: Json, text: str, ending: Ending | None) -> Json:

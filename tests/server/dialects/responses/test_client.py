@@ -16,6 +16,7 @@ from rules.schema import Action
 from server.dialects.base import Fault
 from server.dialects.responses import DIALECT
 from server.dialects.responses.events import told
+from server.translating import responses_to_chat
 from server.upstreams.base import Event
 
 Json = dict[str, Any]
@@ -193,3 +194,25 @@ def test_the_golden_streams_are_streams_of_the_client_s_own_types(golden: Golden
             made: Any = construct_type(type_=ResponseStreamEvent, value=event.data)
             assert type(made).__name__ != "dict"
             assert made.type == event.name
+
+
+def test_a_translated_stream_is_taken_by_the_client_s_helper(client: Any) -> None:
+    def chunk(delta: Json, finish: str | None = None) -> Event:
+        return Event(b"", {"model": "served", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+    def call(index: int, text: str, **more: Any) -> Json:
+        return {"tool_calls": [{"index": index, "function": {"arguments": text, **more}}]}
+
+    def translated(body: Json) -> list[Event]:
+        translation = responses_to_chat.Translation(body)
+        said = [{"reasoning_content": "hm"}, {"content": "Both"}, {"content": "."}]
+        calls = [call(0, '{"n"', name="f"), call(1, '{"n":2}', name="f"), call(0, ":1}")]
+        made = [event for delta in said + calls for event in translation.feed(chunk(delta))]
+        return [*made, *translation.feed(chunk({}, "tool_calls")), *translation.close()]
+
+    with client(translated).responses.stream(model="m", input="hi") as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    assert "response.reasoning_text.delta" in kinds
+    assert final.output_text == "Both."
+    assert [item.arguments for item in final.output if item.type == "function_call"] == ['{"n":1}', '{"n":2}']

@@ -377,6 +377,29 @@ def test_words_in_members_that_are_not_known_are_scanned(passage: Any, at_once: 
     assert [event.raw for event in left] == [event.raw for event in events]
 
 
+def test_probabilities_without_a_text_are_read_as_one(passage: Any, at_once: Any) -> None:
+    probable = [{"token": "a secret", "logprob": -0.1, "bytes": [], "top_logprobs": []}]
+    events = message_stream("hi")
+    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    datas = [event.data or {} for event in events]
+    datas.insert(4, {"type": "response.output_text.delta", **at, "delta": "", "logprobs": probable})
+    run = passage(DIALECT.stream(BODY, "filter"), at_once)
+    run.run(numbered(datas))
+    assert "a secret" in run.came.values()
+
+
+def test_an_upstream_that_leaves_the_beginnings_of_parts_out_is_closed_with_what_was_sent(passage: Any) -> None:
+    events = [event for event in message_stream("Hello", " there", " both") if "content_part" not in event.name]
+
+    def scan(channel: Channel, text: str, *, ended: bool) -> int | None:
+        return None if "both" in text else len(text)
+
+    left = data_of(passage(DIALECT.stream(BODY, "filter"), scan).run(numbered([event.data or {} for event in events])))
+    said, reply = left[-1]["response"]["output"]
+    assert said["content"][0]["text"] == "Hello there"
+    assert reply["content"][0]["text"] == "I would rather not."
+
+
 def test_an_event_whose_texts_were_never_seen_leaves_without_them() -> None:
     shape = DIALECT.stream(BODY, "filter")
     event = message_stream("a secret")[-1]
