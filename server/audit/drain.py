@@ -11,7 +11,8 @@ from pathlib import Path
 
 from server.audit.database import Database
 from server.audit.errors import AuditError
-from server.audit.journal import Journal, forget, left_behind, read_lines, segments
+from server.audit.journal import Journal, forget, left_behind, segments
+from server.audit.lines import read_lines
 from server.audit.retention import STEP, end_lost_streams, prune_some
 from server.audit.writer import Writer
 

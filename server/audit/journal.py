@@ -4,8 +4,7 @@ A folder holds the journals of many workers. A journal is a lock file, held whil
 
     NAME.lock   NAME.00000000.segment   NAME.00000001.segment ...
 
-A line of a segment is length and checksum of its payload, in hex, and the payload: `0000001f 8a3c01f2 PAYLOAD`. One
-write(2) puts a whole line there, so a killed process loses nothing that was appended, and leaves at most a last line
+One write(2) puts a whole line there, so a killed process loses nothing that was appended, and leaves at most a last line
 that is torn, whose writer was never told that it is kept.
 """
 
@@ -16,7 +15,6 @@ import errno
 import os
 import secrets
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.audit.errors import AuditError
+from server.audit.lines import line_of
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 4 * 2**20
 """A segment is closed beyond this: what is read again after a kill, at most."""
 
-_HEAD = 18
-"""Bytes before the payload: two times eight hex digits and a space."""
 _FOLDER_LOCK = ".journals.lock"
 
 
@@ -110,7 +107,7 @@ class Journal:
             JournalFull: more would wait than may.
             OSError: the disk is full, or gone. The journal is as it was before.
         """
-        line = b"%08x %08x %b\n" % (len(payload), zlib.crc32(payload), payload)
+        line = line_of(payload)
         with self._guard:
             if self.appended - self.drained + len(line) > self.limit:
                 raise JournalFull
@@ -187,56 +184,6 @@ class Journal:
         segment = Segment(path, 0)
         self._segments.append(segment)
         return segment
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A stretch of a segment."""
-
-    payloads: list[bytes]
-    broken: list[bytes]
-    """Lines whose checksum is wrong, or that are no lines."""
-    upto: int
-    """Where the stretch ends."""
-    torn: bool = False
-    """Whether the file ends in a line that is not whole."""
-
-
-def read_lines(path: Path, start: int, end: int, most: int, most_bytes: int = 8 * 2**20) -> Read:
-    """Lines of a segment.
-
-    Args:
-        path: of the segment.
-        start: byte to begin at: where a line begins.
-        end: byte before which to stop; lines that begin before it are read whole.
-        most: lines at most.
-        most_bytes: bytes at most, unless one line has more.
-    """
-    payloads: list[bytes] = []
-    broken: list[bytes] = []
-    at = start
-    with path.open("rb") as file:
-        file.seek(start)
-        while at < end and len(payloads) < most and (at - start < most_bytes):
-            line = file.readline()
-            if not line.endswith(b"\n"):
-                return Read(payloads, broken, at, torn=bool(line))
-            at += len(line)
-            payload = _payload(line)
-            if payload is None:
-                broken.append(line)
-            else:
-                payloads.append(payload)
-    return Read(payloads, broken, at)
-
-
-def _payload(line: bytes) -> bytes | None:
-    payload = line[_HEAD:-1]
-    try:
-        length, checksum = int(line[:8], 16), int(line[9:17], 16)
-    except ValueError:
-        return None
-    return payload if length == len(payload) and checksum == zlib.crc32(payload) else None
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ def _finding(finding: dict[str, Any]) -> str:
 def _coverage(found: Found) -> Iterator[str]:
     coverage = found.coverage
     for detector, rules in coverage.get("scanned", {}).items():
-        yield f"{detector} looked for {len(rules)} rules"
+        yield f"{detector} looked for {len(rules)} rule{'' if len(rules) == 1 else 's'}"
     for what, told in (("failed", "degraded"), ("left something out", "partial")):
         for detector, why in coverage.get(told, {}).items():
             yield f"{detector} {what}: {why}"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from server.audit.journal import Journal, JournalFull, left_behind, read_lines, segments
+from server.audit.journal import Journal, JournalFull, left_behind, segments
+from server.audit.lines import read_lines
 
 
 def test_lines_come_back_in_order_and_in_parts(tmp_path: Path) -> None:

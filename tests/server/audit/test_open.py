@@ -165,6 +165,19 @@ def test_many_workers_may_migrate_at_once(url: str, process: Process, count: Cou
     assert count() == 0
 
 
+def test_keys_stand_in_the_same_database(url: str, count: Count) -> None:
+    from server.keys.store import KeyStore
+
+    store = KeyStore(url)
+    try:
+        key, _ = store.add("shop", scopes=["chat"], expires=1e10)
+        assert store.all() == [key]
+        assert store.revoke(key.id).revoked
+    finally:
+        store.close()
+    assert count("select count(*) from keys where revoked is not null") == 1
+
+
 def test_a_database_of_a_newer_version_is_refused(url: str, tmp_path: Path) -> None:
     from sqlalchemy import text
 
