@@ -4,8 +4,8 @@ A folder holds the journals of many workers. A journal is a lock file, held whil
 
     NAME.lock   NAME.00000000.segment   NAME.00000001.segment ...
 
-One write(2) puts a whole line there, so a killed process loses nothing that was appended, and leaves at most a last line
-that is torn, whose writer was never told that it is kept.
+One write(2) puts a whole line there, so a killed process loses nothing that was appended, and leaves at most a last
+line that is torn, whose writer was never told that it is kept.
 """
 
 from __future__ import annotations
