@@ -40,7 +40,7 @@ _KEEP_ALIVE = Frame(b":\n\n", b"", None)
 class Frames:
     """The events of one stream."""
 
-    __slots__ = ("_begun", "_most", "_rest", "_seen", "_skip_newline")
+    __slots__ = ("_begun", "_most", "_rest", "_seen")
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         """Args: most_bytes: of one event."""
@@ -49,7 +49,6 @@ class Frames:
         self._seen = 0
         """Where in the rest the search for an empty line goes on."""
         self._begun = False
-        self._skip_newline = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The events that end in this chunk.
@@ -59,7 +58,6 @@ class Frames:
         """
         if not self._rest and self._begun and chunk.endswith(b"\n\n") and b"\r" not in chunk:
             # nearly every chunk of nearly every server: whole events
-            self._skip_newline = False
             blocks = chunk[:-2].split(b"\n\n")
             if len(chunk) > self._most and max(map(len, blocks)) > self._most:
                 raise TooLong(f"an event of more than {self._most} bytes")
@@ -74,10 +72,6 @@ class Frames:
         return [] if frame is None else [frame]
 
     def _search(self, chunk: bytes) -> list[Frame]:
-        if self._skip_newline and chunk:
-            # the event before this ended with `\r`, and was let go without waiting for a `\n`
-            self._skip_newline = False
-            chunk = chunk.removeprefix(b"\n")
         rest = self._rest
         rest += chunk
         frames = []
@@ -92,8 +86,6 @@ class Frames:
             if (frame := _frame(block)) is not None:
                 frames.append(frame)
             start = at = end.end()
-        if start and start == len(rest):
-            self._skip_newline = rest.endswith(b"\r")
         del rest[:start]
         if len(rest) > self._most:
             raise TooLong(f"an event of more than {self._most} bytes")
@@ -105,6 +97,7 @@ def _frame(block: bytes) -> Frame | None:
     """The event in the lines of a block; None where it has no lines."""
     if block.startswith(b"data:") and b"\n" not in block and b"\r" not in block:
         return _made(block, b"", block[6:] if block.startswith(b" ", 5) else block[5:])
+    # An event that ended with `\r` was let go without waiting for a `\n`, which then stands before the next one.
     block = block.strip(b"\r\n")
     if not block:
         return None

@@ -113,7 +113,7 @@ async def test_a_slow_reader_is_not_taken_for_a_late_upstream(http: Open, bodies
     fake_upstream.script("drip", delay=0.01)
     body = bodies["chat_completions"] | {"stream": True}
     events = []
-    async with http(gap_s=0.15, first_s=0.15).stream("chat_completions", body, None, {}) as (_, coming):
+    async with http(gap_s=0.15).stream("chat_completions", body, None, {}) as (_, coming):
         async for event in coming:
             events.append(event)
             if len(events) in (2, 9):
