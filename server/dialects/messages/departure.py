@@ -40,7 +40,6 @@ class Departure:
         self._ending = False
         self._ours: dict[int, Event] = {}  # the events that end a stopped answer
         self._close: Event | None = None
-        self._assumed = self._base = 0  # the index of their first block, as it was thought to be and as it is
 
     def settled(self, event: Event) -> Event:
         """The event as it may leave."""
@@ -75,14 +74,13 @@ class Departure:
     def stopped(self, ruling: Ruling) -> list[Event]:
         """The open block is closed, the reply is a block of its own, and the answer ends as one that was withheld.
 
-        Events without a text may still wait to leave; `settled` sees to it that what is made here fits behind them.
+        Events without a text may still wait to leave: no block begins among them then, but the open one may end.
         """
         first = self._opening() or [replace(_NOTHING)]
-        self._base = self._assumed = 0 if first[0].name == "message_start" else self._next
         if ruling.answer is not None and isinstance(drawn := ruling.answer.source, dict):
-            _, *blocks, ending, ended = message_events(drawn, self._assumed)
+            _, *blocks, ending, ended = message_events(drawn, self._next)
         else:
-            blocks = text_block(self._assumed, ruling.text) if ruling.text else []
+            blocks = text_block(self._next, ruling.text) if ruling.text else []
             stop_details = {"type": "refusal", "category": None, "explanation": None}
             details = {"stop_details": stop_details} if ruling.filtered else {}
             ending = message_delta("refusal" if ruling.filtered else "end_turn", self.usage, **details)
@@ -102,18 +100,14 @@ class Departure:
         return [*self._opening(), *ending, made({"type": "message_stop"})]
 
     def _ending_with(self, event: Event) -> Event:
-        """An event that leaves after the answer was stopped: ours in its right place, another only where it is due."""
-        data = event.data
+        """An event that leaves after the answer was stopped."""
         if id(event) not in self._ours:
             # A block of which no text will follow is not begun, or a client would be left with an empty one.
             return _NOTHING if event.name == "content_block_start" else event
         if event is self._close and event.name != "message_start":
-            self._base = self._next
             told = _NOTHING if self._open is None else self._closing(self._open)
             self._open = None
             return told
-        if data is not None and "index" in data and self._base != self._assumed:
-            return made({**data, "index": data["index"] - self._assumed + self._base})
         return event
 
     def _opening(self) -> list[Event]:

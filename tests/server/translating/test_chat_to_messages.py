@@ -151,6 +151,16 @@ def test_a_stream_cut_anywhere_says_what_the_whole_answer_says(blocks: list[Any]
     ].get("tool_calls", [])
 
 
+def test_a_call_whose_input_never_came_has_none() -> None:
+    translation = chat_to_messages.Translation(BODY)
+    block = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}
+    translation.feed(Event(b"", {"type": "content_block_start", "index": 0, "content_block": block}))
+    (chunk,) = translation.feed(Event(b"", {"type": "content_block_stop", "index": 0}))
+    assert chunk.data is not None
+    delta = chunk.data["choices"][0]["delta"]
+    assert delta == {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}
+
+
 def asked(*messages: Any, **more: Any) -> dict[str, Any]:
     return {"model": "claude", "messages": list(messages), **more}
 

@@ -161,6 +161,26 @@ def test_a_stream_loses_nothing_however_its_texts_are_mingled(steps: list[Step])
     assert told == {place: text for place, text in said.items() if text or place[0] == "tool"}
 
 
+def test_texts_that_wait_for_a_tool_keep_their_place_between_the_tools() -> None:
+    translation = messages_to_chat.Translation(BODY)
+    steps = [
+        call(0, "{", id="a", name="f"),
+        {"content": "One."},
+        call(1, "{}", id="b", name="g"),
+        {"content": "Two."},
+        call(0, "}"),
+    ]
+    events = [out for delta in steps for out in translation.feed(Event(b"", chunk(delta)))] + translation.close()
+    said: list[str] = []
+    for event in events:
+        data = event.data or {}
+        if data["type"] == "content_block_start":
+            said.append(data["content_block"].get("name", ""))
+        elif data["type"] == "content_block_delta":
+            said[-1] += data["delta"].get("text") or data["delta"].get("partial_json")
+    assert said == ["f{}", "One.", "g{}", "Two."]
+
+
 def asked(*messages: Any, **more: Any) -> dict[str, Any]:
     return {"model": "m", "max_tokens": 9, "messages": list(messages), **more}
 
