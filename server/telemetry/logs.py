@@ -6,16 +6,19 @@ write to a full pipe would hold up the event loop. The lines are gathered, and w
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from server.record import Record
@@ -33,7 +36,10 @@ def set_up(settings: LogSettings) -> None:
     if settings.format == "json":
         from pythonjsonlogger.json import JsonFormatter
 
-        formatter: logging.Formatter = JsonFormatter(
+        class Json(JsonFormatter):
+            formatException = staticmethod(bare)  # noqa: N815
+
+        formatter: logging.Formatter = Json(
             "{levelname}{name}{message}",
             style="{",
             rename_fields={"levelname": "level", "name": "logger"},
@@ -41,8 +47,9 @@ def set_up(settings: LogSettings) -> None:
             static_fields={"pid": os.getpid()},
         )
     else:
-        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        formatter = _Plain("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(formatter)
+    handler.addFilter(_is_no_cancelling)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -55,6 +62,24 @@ def set_up(settings: LogSettings) -> None:
         logger.propagate = True
         logger.setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
+
+
+def bare(ei: Any) -> str:
+    """An error's kind and where it was raised. Its message is left out: it may quote what a client or a model said."""
+    kind, _, trace = ei
+    frames = traceback.extract_tb(trace)[-6:]
+    places = (f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{getattr(kind, '__name__', kind)} at {' < '.join(places)}"
+
+
+class _Plain(logging.Formatter):
+    formatException = staticmethod(bare)  # noqa: N815
+
+
+def _is_no_cancelling(record: logging.LogRecord) -> bool:
+    """uvicorn takes a request that is cut off at the end of the draining for a fault of the application."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
 class DecisionLog:

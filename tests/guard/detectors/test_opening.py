@@ -113,3 +113,33 @@ def test_heads_on_vectors_of_another_length_are_refused(opened, saved):
 def test_a_folder_that_is_none_of_heads_is_refused(opened, tmp_path):
     with pytest.raises(HeadsError, match=r"card\.json"):
         opened(tmp_path)
+
+
+def test_gates_of_one_process_share_encoder_and_static_tier_until_the_last_is_closed(
+    rule, constitute, small_encoder, saved
+):
+    from guard.encoders.shared import _OPEN
+
+    before = set(_OPEN)
+    heads = saved()
+    first = meaning_detectors(constitute(rule), str(small_encoder), heads, thorough=False)
+    second = meaning_detectors(constitute(rule), str(small_encoder), heads, thorough=False)
+    mine = set(_OPEN) - before
+    assert sorted(key[0] for key in mine) == ["encoder", "static"]
+    assert [_OPEN[key].users for key in mine] == [2, 2]
+    for detector in first:
+        detector.close()
+    assert set(_OPEN) - before == mine
+    for detector in second:
+        detector.close()
+        detector.close()
+    assert set(_OPEN) == before
+
+
+def test_heads_that_do_not_fit_leave_no_encoder_open(rule, constitute, small_encoder, saved):
+    from guard.encoders.shared import _OPEN
+
+    before = set(_OPEN)
+    with pytest.raises(HeadsError):
+        meaning_detectors(constitute(rule), str(small_encoder), saved(dim=7), thorough=False)
+    assert set(_OPEN) == before

@@ -200,6 +200,7 @@ def test_a_stream_that_outlasts_the_drain_is_ended_as_an_error_of_its_api(
     assert stream.text.endswith("\n\n")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(serve: Callable[..., Served], fake_upstream: Any) -> None:
     fake_upstream.script("endless")
     served = serve("--drain", "600").ready()
@@ -292,6 +293,7 @@ def test_two_workers_share_one_port_and_reload_together(serve: Callable[..., Ser
     assert re.search(r'wardlaw_reloads_total\{outcome="swapped"\} 2\.0', page)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_the_other_goes_on(serve: Callable[..., Served]) -> None:
     served = serve("--workers", "2").ready()
     pids = served.until(lambda: len(found := served.pids()) == 2 and found)
@@ -303,6 +305,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_other_goes_on(serve: Callab
     assert served.ended() == 0
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(serve: Callable[..., Served]) -> None:
     served = serve("--workers", "2").ready()
     served.tell(signal.SIGKILL)

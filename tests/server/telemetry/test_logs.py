@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -87,6 +89,27 @@ def test_other_logs_are_json_lines_too_with_what_goes_with_them(capsys: pytest.C
     assert line["message"] == "it failed:\n  hint: mend it"
     assert line["time"].endswith("+00:00")
     assert isinstance(line["pid"], int)
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_an_error_is_logged_by_kind_and_place_without_its_message(
+    form: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(LogSettings(format=form))
+    try:
+        int("planted words of a client")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("a request failed")
+    told = capsys.readouterr().err
+    assert "a request failed" in told
+    assert "ValueError at test_logs.py:" in told
+    assert "planted" not in told
+
+
+def test_a_request_that_is_cut_off_is_no_fault_of_the_application(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(LogSettings())
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=asyncio.CancelledError())
+    assert capsys.readouterr().err == ""
 
 
 def test_libraries_that_name_addresses_and_statements_are_heard_from_warnings_on(
