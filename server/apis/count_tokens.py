@@ -28,9 +28,9 @@ class _Counting(Endpoint):
             fault = Fault(400, "content_filter", admission.reply)
             await call.finish(400, DIALECT.fault(fault), None, [], fault=fault.kind)
             return
-        body, raw = edited(call, admission)
+        body = orjson.dumps(edited(call, admission))
         upstream = self._parts.upstream
-        status, counted, _ = await upstream.passed("POST", _PATH, raw or orjson.dumps(body), call.onward)
+        status, counted, _ = await upstream.passed("POST", _PATH, body, call.onward)
         try:
             told = {"input_tokens": int(orjson.loads(counted)["input_tokens"])}
         except (ValueError, KeyError, TypeError):

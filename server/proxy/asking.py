@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 async def admitted(
     call: Call,
-    ask: Callable[[Mapping[str, Any], bytes | None], Awaitable[T]],
+    ask: Callable[[Mapping[str, Any]], Awaitable[T]],
     undo: Callable[[T], Awaitable[None]] | None = None,
     *,
     stream: bool = False,
@@ -30,7 +30,7 @@ async def admitted(
 
     Args:
         call: the request.
-        ask: asks the model with a body, and its bytes where they are unchanged.
+        ask: asks the model with a body.
         undo: lets go of what `ask` came to, where it is not wanted.
         stream: whether `ask` asks for a stream, which is not wanted where the answer has to be had whole.
 
@@ -45,8 +45,8 @@ async def admitted(
         admission = await watch.admit()
         if not _wanted(admission, stream):
             return admission, None
-        return admission, await ask(*edited(call, admission))
-    asking = asyncio.ensure_future(ask(call.body, call.raw))
+        return admission, await ask(edited(call, admission))
+    asking = asyncio.ensure_future(ask(call.body))
     try:
         admission = await watch.admit()
         if _wanted(admission, stream) and not admission.edits:
@@ -57,25 +57,26 @@ async def admitted(
     await _let_go(asking, undo)
     if not _wanted(admission, stream):
         return admission, None
-    return admission, await ask(*edited(call, admission))
+    return admission, await ask(edited(call, admission))
 
 
-def edited(call: Call, admission: Admission) -> tuple[dict[str, Any], bytes | None]:
-    """The request as the model may see it; its bytes are given only where they are still the same."""
-    if not admission.edits:
-        return call.body, call.raw
-    return call.dialect.edited(call.body, admission.edits), None
+def edited(call: Call, admission: Admission) -> dict[str, Any]:
+    """The request as the model may see it."""
+    return call.dialect.edited(call.body, admission.edits) if admission.edits else call.body
 
 
-async def whole(call: Call, body: Mapping[str, Any], raw: bytes | None) -> Answered:
+async def whole(call: Call, body: Mapping[str, Any]) -> Answered:
     """Ask for a whole answer.
+
+    The body is written anew: a client's own bytes may name a member twice, and who reads the first of the two reads
+    another text than the gate did.
 
     Raises:
         UpstreamFault: see `Upstream.ask`.
     """
     began = time.perf_counter()
     try:
-        return await call.parts.upstream.ask(call.dialect.name, body, raw, call.onward)
+        return await call.parts.upstream.ask(call.dialect.name, body, None, call.onward)
     finally:
         took = time.perf_counter() - began
         call.upstream_s += took
@@ -87,7 +88,7 @@ def redraw(call: Call, body: dict[str, Any]) -> Callable[[int], Awaitable[Sequen
 
     async def draw(count: int) -> list[Answer]:
         bodies = call.dialect.redrawn(body, count)
-        drawn = await asyncio.gather(*(whole(call, each, None) for each in bodies), return_exceptions=True)
+        drawn = await asyncio.gather(*(whole(call, each) for each in bodies), return_exceptions=True)
         answers: list[Answer] = []
         for each in drawn:
             if isinstance(each, Answered):

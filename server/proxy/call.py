@@ -11,7 +11,6 @@ from starlette.types import Receive, Send
 
 from guard.guard import Guard, Watch
 from guard.guarding.incoming import Answer, Incoming
-from guard.language import language_of
 from guard.window.outcomes import Channel
 from server.dialects.base import Dialect, Fault
 from server.parts import Parts, Trace
@@ -34,7 +33,6 @@ class Call:
         caller: Caller,
         headers: Mapping[str, str],
         body: dict[str, Any],
-        raw: bytes | None,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -43,7 +41,6 @@ class Call:
         self.caller = caller
         self.headers = headers
         self.body = body
-        self.raw = raw
         self.receive = receive
         self.send = send
         self.began = time.perf_counter()
@@ -125,8 +122,7 @@ class Call:
         settings = self.parts.settings.tell
         if not wants_object(self.headers, settings):
             return None
-        said = next((each.content for each in reversed(self.incoming.messages) if each.role == "user"), "")
-        return told_object(record.decision, self.guard, settings, language_of(said[:2000]))
+        return told_object(record.decision, self.guard, settings, self.watch.language)
 
     async def finish(
         self,

@@ -45,7 +45,7 @@ class Endpoint:
             with parts.limits.enter(caller):
                 raw = await read_body(receive, headers, parts.settings.limits.body_bytes, BODY_S)
                 body = _parsed(raw, headers)
-                call = Call(parts, self._dialect, caller, headers, body, raw, receive, send)
+                call = Call(parts, self._dialect, caller, headers, body, receive, send)
                 await self._handle(call)
             return
         except Gone:

@@ -59,9 +59,9 @@ async def answer_stream(call: Call) -> None:
 
 async def _mended(call: Call, stream: Stream, admission: Admission) -> None:
     """An answer that has to be mended before any of it may leave is asked for whole."""
-    body, _ = edited(call, admission)
+    body = edited(call, admission)
     body = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-    await stream.send_checked(body, await whole(call, body, None))
+    await stream.send_checked(body, await whole(call, body))
 
 
 class Stream:
@@ -79,12 +79,12 @@ class Stream:
         self._body = call.body  # as the upstream was asked
         call.break_off = self.break_off
 
-    async def open(self, body: Mapping[str, Any], raw: bytes | None) -> Opened:
+    async def open(self, body: Mapping[str, Any]) -> Opened:
         """Ask the upstream for the stream."""
         call = self._call
         self._body = dict(body)
         began = time.perf_counter()
-        manager = call.parts.upstream.stream(call.dialect.name, body, raw, call.onward)
+        manager = call.parts.upstream.stream(call.dialect.name, body, None, call.onward)
         try:
             headers, events = await manager.__aenter__()
         finally:

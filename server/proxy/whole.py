@@ -23,11 +23,11 @@ async def answer_whole(call: Call) -> None:
         UpstreamFault: the model gave no usable answer.
         AuditFailed: the decision cannot be kept.
     """
-    admission, answered = await admitted(call, lambda body, raw: whole(call, body, raw))
+    admission, answered = await admitted(call, lambda body: whole(call, body))
     if answered is None:
         await refuse(call, admission.reply)
         return
-    body, _ = edited(call, admission)
+    body = edited(call, admission)
     answers, rulings = await judged(call, body, answered)
     if reply := wholly_blocked(call, rulings):
         await refuse(call, reply)

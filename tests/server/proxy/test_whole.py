@@ -177,6 +177,19 @@ async def test_a_locked_door_tells_the_client_in_its_own_shape(stand: Callable[.
     assert (await here.ask("/v1/chat/completions", CHAT, authorization="Bearer right")).status_code == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_member_named_twice_reaches_the_model_once_as_it_was_judged(
+    stand: Callable[..., Any], fake_upstream: Any, stream: bool
+) -> None:
+    here = await stand()
+    twice = (
+        b'{"model":"fake","stream":%s,"messages":[{"role":"user","content":"summon the kraken"}],'
+        b'"messages":[{"role":"user","content":"When is high tide?"}]}' % (b"true" if stream else b"false")
+    )
+    await here.client.post("/v1/chat/completions", content=twice)
+    assert ["kraken" in request["raw"] for request in fake_upstream.seen()] == [False]
+
+
 async def test_a_key_of_ours_is_never_sent_on(stand: Callable[..., Any], fake_upstream: Any) -> None:
     here = await stand()
     here.parts.door.locked = True
