@@ -68,8 +68,10 @@ def read_settings(
     if file is not None:
         reading.file(file)
     reading.environment(environment or {})
+    infos = {keys: info for keys, info, _ in leaves()}
     for keys, (flag, value) in (flags or {}).items():
-        reading.put(keys, value, f"`{flag}`")
+        typed = isinstance(value, str) and keys in infos
+        reading.put(keys, _plain(value, infos[keys]) if typed else value, f"`{flag}`")
     return reading.finish()
 
 
@@ -248,7 +250,7 @@ def _is_map(info: FieldInfo) -> bool:
 
 
 def _plain(text: str, info: FieldInfo) -> Any:
-    """A variable's text as the value it stands for: JSON for maps, a list by commas or JSON, else as it is."""
+    """The text of a variable or a flag as the value it stands for: JSON for maps, a list by commas or JSON, else as it is."""
     if _is_map(info):
         try:
             return json.loads(text)

@@ -86,6 +86,12 @@ def test_lists_and_maps_are_written_with_commas_or_as_json() -> None:
     assert whole.constitutions == {"default": ("a.yaml",)}
 
 
+@pytest.mark.parametrize("given", ["chat_completions, messages", '["chat_completions", "messages"]'])
+def test_a_list_is_written_in_a_flag_as_in_a_variable(given: str) -> None:
+    settings = read_settings(flags={("upstream", "apis"): ("--set upstream.apis", given)})
+    assert settings.upstream.apis == ("chat_completions", "messages")
+
+
 def test_no_key_is_needed_on_loopback_and_one_is_elsewhere_unless_it_is_said_aloud() -> None:
     assert [ServerSettings(host=host).auth for host in ("127.0.0.1", "::1", "localhost")] == ["none"] * 3
     assert [ServerSettings(host=host).auth for host in ("0.0.0.0", "::", "10.1.2.3", "example")] == ["keys"] * 4

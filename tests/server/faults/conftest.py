@@ -1,0 +1,66 @@
+"""For tests of faults: servers in processes of their own, clients that note all that came, and what the audit kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.server.audit.conftest import postgres
+from tests.server.faults.clients import Clients, clients_of
+from tests.server.serving import Served, serve
+
+__all__ = ["postgres", "serve"]
+
+Row = dict[str, Any]
+
+
+def rows_of(served: Served, url: str = "") -> dict[str, Row]:
+    """Id -> what the audit's database has of a decision now."""
+    from sqlalchemy import text
+
+    from server.audit.database import Database, database_url
+
+    database = Database(url or database_url("", served.folder / "data"))
+    try:
+        with database.read() as connection:
+            found = connection.execute(text("select * from decisions"))
+            return {row["id"]: dict(row) for row in found.mappings()}
+    finally:
+        database.close()
+
+
+async def kept(served: Served, ids: Iterable[str], url: str = "", within_s: float = 20.0) -> dict[str, Row]:
+    """The rows of some decisions, as soon as all are in the database and none of them is open."""
+    wanted = set(ids)
+    until = time.monotonic() + within_s
+    while True:
+        rows = await asyncio.to_thread(rows_of, served, url)
+        if wanted <= {each for each, row in rows.items() if row["state"] != "open"}:
+            return {each: rows[each] for each in wanted}
+        assert time.monotonic() < until, f"not kept: {wanted - set(rows)}"
+        await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def watched() -> Callable[[Served], AbstractAsyncContextManager[Clients]]:
+    """Clients of a server; in the end it is seen that it still answers, that what should not leave has not, and that
+    the audit has what was told."""
+
+    @asynccontextmanager
+    async def with_clients(served: Served, *, key: str = "", url: str = "") -> AsyncIterator[Clients]:
+        async with clients_of(served) as clients:
+            yield clients
+            after = await clients.ask("say: all is well", key=key)
+            assert after.is_whole
+            assert after.text == "all is well"
+            assert [came for came in clients.came if not came.is_clean()] == []
+            ids = [came.decision for came in clients.came if came.decision]
+            assert len(ids) == len(set(ids))
+            await kept(served, ids, url)
+
+    return with_clients
