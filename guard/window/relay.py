@@ -73,6 +73,7 @@ class _Relay:
     async def _pass_on(self, choice: int, queue: asyncio.Queue[tuple[Channel, str] | None]) -> None:
         """One choice, to its end."""
         stopped = False
+        known: set[Channel] = set()
         while True:
             try:
                 async with asyncio.timeout(self._window.waits(choice)):
@@ -83,11 +84,18 @@ class _Relay:
                 continue
             if piece is None:
                 break
+            if piece[0] not in known:
+                known.add(piece[0])
+                for channel, outcome in await self._window.aswitch(choice, piece[0]):
+                    stopped = stopped or isinstance(outcome, Stopped)
+                    await self._tell(choice, channel, outcome)
             if not stopped:
                 outcome = await self._window.afeed(choice, *piece)
                 stopped = isinstance(outcome, Stopped)
-                if not isinstance(outcome, Held) or outcome.findings:
-                    await self.out.put((choice, piece[0], outcome))
+                await self._tell(choice, piece[0], outcome)
         for _, channel, outcome in await self._window.aclose(choice):
-            if not isinstance(outcome, Held) or outcome.findings:
-                await self.out.put((choice, channel, outcome))
+            await self._tell(choice, channel, outcome)
+
+    async def _tell(self, choice: int, channel: Channel, outcome: Outcome) -> None:
+        if not isinstance(outcome, Held) or outcome.findings:
+            await self.out.put((choice, channel, outcome))

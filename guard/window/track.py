@@ -32,6 +32,8 @@ class Stretch:
     start: int
     """Of the text in the channel's text; what has been scanned before is scanned with it."""
     end: int
+    whole: bool = False
+    """Whether the patterns are to read it too, as a text that has ended."""
 
 
 class Track:
@@ -66,6 +68,7 @@ class Track:
         self._unread: list[str] = []  # pieces of the last text, the next one at the end
         self._redactions: list[tuple[int, int]] = []
         self._masked = 0  # the end of what the last mask that left stands for
+        self._paused = -1  # the length at which all was judged as if the channel had ended
         self._strings = Strings() if channel.kind == "tool" else None
 
     @property
@@ -125,6 +128,18 @@ class Track:
             return None
         start, end = self._context(), self._scanned + size
         return Stretch(self.channel, self._blanked(start, end), start, end)
+
+    def pause(self) -> Stretch | None:
+        """What is held, to be judged as a text that has ended, so that it may leave; None where nothing is.
+
+        The patterns keep their state: should the channel go on, what crosses the pause is found.
+        """
+        self._paused = self.length
+        if self._passed == self.length:
+            return None
+        low = max(self._start, self._passed - max(self._settings.overlap, _UNIT))
+        start = low + _last_space(self._slice(low, self._passed)) + 1 if low else 0
+        return Stretch(self.channel, self._blanked(start, self.length), start, self.length, whole=True)
 
     def settle(self, stretch: Stretch, findings: Iterable[Finding], now: float) -> list[Finding]:
         """Take in what was found in a stretch, with spans within it.
@@ -219,7 +234,7 @@ class Track:
 
     def _upto(self) -> int:
         upto = self._scanned if self._waits else self.length
-        if self.ended or upto <= self._passed:
+        if self.ended or self._paused == self.length or upto <= self._passed:
             return upto
         upto = min(upto, self._reader.settled)
         if upto <= self._passed:

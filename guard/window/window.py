@@ -68,6 +68,7 @@ class Window:
         self._clock = clock
         self._readers = streaming(gate.detectors)
         self._read = frozenset(reader.name for reader in self._readers)
+        self._others = frozenset(detector.name for detector in gate.detectors) - self._read
         self.patterns_only = self._settings.patterns_only or len(self._readers) == len(gate.detectors)
         """Whether text leaves without having been scanned for meaning."""
         self._rules = {rule.id: rule for rule in gate.constitution}
@@ -107,6 +108,22 @@ class Window:
             return None
         since = [track.since for track in state.tracks.values() if track.since is not None]
         return max(0.0, min(since) + self._settings.patience - self._clock()) if since else None
+
+    def switch(self, choice: int, channel: Channel) -> list[tuple[Channel, Outcome]]:
+        """A choice goes over to a channel: to be called before the first piece of each.
+
+        What its other channels still hold is judged as if they had ended, and leaves: a model that has stopped to think
+        and begins to speak would else be held to its end by the last word of its thought. Where such a channel goes on
+        after all, what crosses the switch is found, and what comes after it is held as before.
+
+        Returns:
+            what it comes to, a channel; a choice that is stopped says so once, as the last.
+        """
+        return self._run(self._switch(choice, channel))
+
+    async def aswitch(self, choice: int, channel: Channel) -> list[tuple[Channel, Outcome]]:
+        """As `switch`."""
+        return await self._arun(self._switch(choice, channel))
 
     def end(self, choice: int, channel: Channel) -> Outcome:
         """Nothing more comes in this channel: scan and release the rest. May be called twice."""
@@ -153,8 +170,7 @@ class Window:
         action = max((self._action(finding) for finding in findings), key=rank, default=Action.ALLOW)
         if state.stopped:
             action = max(action, state.stopped.action, key=rank)
-        names = {detector.name for detector in self._gate.detectors} - self._read
-        skipped = dict.fromkeys(names, _NOT_ASKED) if self.patterns_only else {}
+        skipped = dict.fromkeys(self._others, _NOT_ASKED) if self.patterns_only else {}
         under = tuple(dict.fromkeys(channel.part for channel in state.tracks))
         planned = self._gate.plan(under, skipped)
         coverage = without(planned.coverage, state.degraded, {}) if state.degraded else planned.coverage
@@ -201,6 +217,25 @@ class Window:
                 break
         return outcomes
 
+    def _switch(self, choice: int, channel: Channel) -> Steps[list[tuple[Channel, Outcome]]]:
+        outcomes: list[tuple[Channel, Outcome]] = []
+        state = self._choices.get(choice)
+        if state is None or state.stopped or channel in state.tracks:
+            return outcomes
+        for other, track in list(state.tracks.items()):
+            if track.ended:
+                continue
+            told: list[Finding] = []
+            with state.taken(other):
+                stopped = yield from self._scan(state, track, told)
+                stretch = None if stopped else track.pause()
+                if stretch is not None:
+                    stopped = yield from self._judge(state, track, stretch, told)
+            outcomes.append((other, stopped or track.release(tuple(told))))
+            if stopped:
+                break
+        return outcomes
+
     def _end(self, choice: int, channel: Channel) -> Steps[Outcome]:
         state = self._choices.setdefault(choice, Choice())
         if state.stopped:
@@ -227,15 +262,19 @@ class Window:
     def _scan(self, state: Choice, track: Track, told: list[Finding], *, now: bool = False) -> Steps[Stopped | None]:
         """Have judged what is due, and act on it; what is found is added to `told`."""
         while stretch := track.stretch(now=now):
-            verdict = yield stretch
-            state.note(verdict)
-            found = track.settle(stretch, verdict.findings, self._clock())
-            told += found
-            # Where a detector failed, the verdict may be worse than its findings.
-            failed = verdict.action if verdict.coverage.degraded else Action.ALLOW
-            if stopped := self._act(state, track, found, failed, verdict.coverage.degraded):
+            if stopped := (yield from self._judge(state, track, stretch, told)):
                 return stopped
         return None
+
+    def _judge(self, state: Choice, track: Track, stretch: Stretch, told: list[Finding]) -> Steps[Stopped | None]:
+        """Have a stretch judged, and act on it."""
+        verdict = yield stretch
+        state.note(verdict)
+        found = track.settle(stretch, verdict.findings, self._clock())
+        told += found
+        # Where a detector failed, the verdict may be worse than its findings.
+        failed = verdict.action if verdict.coverage.degraded else Action.ALLOW
+        return self._act(state, track, found, failed, verdict.coverage.degraded)
 
     def _act(
         self,
@@ -270,12 +309,18 @@ class Window:
             state.tracks[channel] = track
         return track
 
+    def _no_need(self, stretch: Stretch) -> frozenset[str]:
+        """The detectors that need not look at a stretch."""
+        if not stretch.whole:
+            return self._read
+        return self._others if self.patterns_only else frozenset()
+
     def _run(self, steps: Steps[T]) -> T:
         try:
             stretch = next(steps)
             while True:
                 exchange = stretch.channel.exchange(self._prompt, stretch.text)
-                stretch = steps.send(self._gate.judge_stretch(exchange, self._read))
+                stretch = steps.send(self._gate.judge_stretch(exchange, self._no_need(stretch)))
         except StopIteration as done:
             result: T = done.value
             return result
@@ -287,7 +332,7 @@ class Window:
             stretch = next(steps)
             while True:
                 exchange = stretch.channel.exchange(self._prompt, stretch.text)
-                stretch = steps.send(await self._gate.ajudge_stretch(exchange, self._read))
+                stretch = steps.send(await self._gate.ajudge_stretch(exchange, self._no_need(stretch)))
         except StopIteration as done:
             result: T = done.value
             return result

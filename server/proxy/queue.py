@@ -147,8 +147,10 @@ class EventQueue:
             if not over and all(end <= released.get(key[1], 0) for key, end in mine):
                 self._waiting.append(each)
                 continue
+            # Only the first of its events that is not wholly released may leave in part: what follows belongs to
+            # something whose beginning has gone.
+            kept = self._remaining(each, choice) if over else self._shortened(each, choice, released)
             over = over or bool(mine)
-            kept = self._shortened(each, choice, released)
             if kept is not None:
                 self._waiting.append(kept)
         self._holding = sum(
@@ -249,6 +251,10 @@ class EventQueue:
             shortened = _Waiting(piece, [], ())
             shortened.said = (key, text)
             return shortened
+        return self._remaining(waiting, choice)
+
+    def _remaining(self, waiting: _Waiting, choice: int) -> _Waiting | None:
+        """An event without a stopped choice; None where nothing of it is left."""
         remaining = self._streamed.without(waiting.event, {choice})
         if remaining is None:
             return None

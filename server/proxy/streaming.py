@@ -149,8 +149,13 @@ class Stream:
         window = call.watch.window()
         try:
             if window.patterns_only:
+                known: set[tuple[int, Channel]] = set()
                 async for event in events:
                     for choice, channel, text in self._take(event):
+                        if (choice, channel) not in known:
+                            known.add((choice, channel))
+                            for other, outcome in await window.aswitch(choice, channel):
+                                await self._passed(choice, other, outcome)
                         await self._passed(choice, channel, await window.afeed(choice, channel, text))
                     await self._let_out()
                     if self._over():

@@ -692,3 +692,52 @@ def test_what_is_scanned_and_kept_is_linear_in_the_stream(piece):
     assert max(costs) <= 2.5
     assert costs[1] <= costs[0] * 1.3
     assert REACH < 3000
+
+
+def test_what_one_channel_holds_leaves_when_the_choice_goes_over_to_another(gate):
+    window = Window(gate, PROMPT)
+    outcome = window.feed(0, REASONING, "They ask about a pipe")
+    assert isinstance(outcome, Released)
+    assert "pipe" not in outcome.text
+    [(channel, switched)] = window.switch(0, TEXT)
+    assert channel == REASONING
+    assert isinstance(switched, Released)
+    assert outcome.text + switched.text == "They ask about a pipe"
+    assert window.switch(0, TEXT) == [(REASONING, Held())]
+
+
+def test_what_is_only_decided_by_the_end_is_found_before_a_switch(gate):
+    window = Window(gate, PROMPT)
+    window.feed(0, REASONING, "They ask about a pipe bomb")
+    outcomes = window.switch(0, TEXT)
+    assert all(not isinstance(outcome, Released) or "bomb" not in outcome.text for _, outcome in outcomes)
+    assert isinstance(window.feed(0, TEXT, "Well,"), Stopped)
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_phrase_that_goes_on_after_a_switch_is_found_and_its_rest_does_not_leave(gate, cut):
+    window = Window(gate, PROMPT)
+    window.feed(0, REASONING, "It is a " + "pipe bomb"[:cut])
+    window.switch(0, TEXT)
+    window.feed(0, TEXT, "Well, ")
+    outcomes = [window.feed(0, REASONING, "pipe bomb"[cut:] + " they mean")]
+    outcomes += [outcome for _, _, outcome in window.close()]
+    assert any(isinstance(outcome, Stopped) for outcome in outcomes)
+    said = "".join(outcome.text for outcome in outcomes if isinstance(outcome, Released))
+    assert "pipe bomb"[cut:] not in said
+    assert "they mean" not in said
+
+
+async def test_a_relay_lets_a_thought_go_when_the_answer_begins(gate):
+    async def deltas():
+        yield 0, REASONING, "They want the pipe"
+        yield 0, TEXT, "Here "
+        await asyncio.sleep(3600)
+
+    told = []
+    async for choice, channel, outcome in (passed := relay(Window(gate, PROMPT), deltas())):
+        told.append((choice, channel, outcome.text))
+        if channel == TEXT:
+            break
+    await passed.aclose()
+    assert "".join(text for _, channel, text in told if channel == REASONING) == "They want the pipe"

@@ -180,3 +180,19 @@ async def test_the_first_words_do_not_wait_for_the_last(stand: Callable[..., Any
             if text_of(said).startswith("The harbour is"):
                 break
     assert text_of(said).startswith("The harbour is")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_answer_does_not_wait_for_the_last_word_of_its_reasoning(
+    stand: Callable[..., Any], fake_upstream: Any, path: str
+) -> None:
+    here = await stand()
+    text = "Well then, the tide comes in at six in the morning and again in the evening, as the table says. " * 4
+    fake_upstream.script("hang_mid", reasoning="They want to summon", text=text)
+    said = ""
+    async with here.client.stream("POST", path, json=body(path)) as answer:
+        async for piece in answer.aiter_text():
+            said += piece
+            if text_of(said).startswith("Well then"):
+                break
+    assert text_of(said).startswith("Well then")
