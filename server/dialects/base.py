@@ -63,6 +63,10 @@ class Dialect(Protocol):
             BadRequest: something in it cannot be read, so that it could pass unscanned.
         """
 
+    def prepared(self, body: Json) -> Json:
+        """A request that `read` has taken, as the upstream can take it up: itself, but where it speaks of something
+        that the guard has made and the upstream does not know."""
+
     def streams(self, body: Json) -> bool:
         """Whether the request asks for a stream."""
 

@@ -74,6 +74,7 @@ class Endpoint:
             raise BadRequest("", what, "leave out the oldest")
         if sum(len(each.content) for each in incoming.messages) > limits.text_chars:
             raise BadRequest("", f"the conversation has more than {limits.text_chars} characters", "shorten it")
+        call.body = self._dialect.prepared(call.body)
         with self._parts.guards.lease(call.caller.constitution) as guard:
             call.begin(guard, incoming)
             leaving = Leaving(call.receive, patience=PATIENCE_S)

@@ -110,6 +110,11 @@ class _Reading:
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
+    @property
+    def more(self) -> bool:
+        """Whether the next event has come."""
+        return bool(self._waiting)
+
     async def __anext__(self) -> Event:
         while not self._waiting:
             if self._broken is not None:

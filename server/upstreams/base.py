@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rules.errors import WardlawError
 
@@ -75,6 +75,15 @@ class NotAStream(UpstreamFault):
     def __init__(self, answered: Answered) -> None:
         super().__init__(502, "upstream", "the upstream answers with a whole body where a stream was asked for")
         self.answered = answered
+
+
+@runtime_checkable
+class Buffered(Protocol):
+    """Events that know whether the next of them has come."""
+
+    @property
+    def more(self) -> bool:
+        """Whether nobody has to wait for the next event."""
 
 
 class Upstream(Protocol):

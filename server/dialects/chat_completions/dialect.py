@@ -21,6 +21,10 @@ class ChatCompletions:
         """The package's head says which message stands where."""
         return request.read(body)
 
+    def prepared(self, body: Json) -> Json:
+        """The request itself."""
+        return body
+
     def streams(self, body: Json) -> bool:
         return request.streams(body)
 

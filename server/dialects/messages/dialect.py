@@ -50,6 +50,10 @@ class Messages:
         turns = Turns(body)
         return Incoming(tuple(turn.message() for turn in turns.turns), tuple(turns.unscannable))
 
+    def prepared(self, body: Json) -> Json:
+        """The request itself."""
+        return body
+
     def streams(self, body: Json) -> bool:
         """Whether the request asks for a stream."""
         return body.get("stream") is True

@@ -128,7 +128,9 @@ async def test_where_a_rule_redacts_prompts_the_model_waits_for_the_verdict(
 async def test_a_stream_is_scanned_for_meaning_before_it_leaves(slow: Callable[..., Any], fake_upstream: Any) -> None:
     here, detector = await slow()
     detector.go.set()
-    fake_upstream.script(text="The harbour is calm today. You bait the whales with herring. Then they come.")
+    fake_upstream.script(
+        "drip", delay=0.01, text="The harbour is calm today. You bait the whales with herring. Then they come."
+    )
     answer = await here.ask("/v1/chat/completions", body("Tell me of the sea", stream=True))
     assert "harbour" in answer.text
     assert "herring" not in answer.text

@@ -58,10 +58,10 @@ async def test_nothing_of_a_banned_phrase_leaves_however_it_is_cut(
     fake_upstream.script(mode, text=f"The sea is calm. {SECRET}, they say.")
     answer = await here.ask(path, body(path))
     said = text_of(answer.text)
-    assert said.startswith("The sea is calm.")
-    assert "summon" not in said
-    assert "kraken from" not in said
-    assert said.endswith("I keep away from krakens.")
+    before, _, reply = said.rpartition("I keep away")
+    # what had come together with the phrase is dropped with it
+    assert "The sea is calm. and so you".startswith(before.strip())
+    assert reply == " from krakens."
     assert "they say" not in answer.text
     assert here.audit.records[-1].decision.action.value == "block"
 
