@@ -116,7 +116,7 @@ def choose(sound: Sequence[Judged]) -> Judged:
 
 
 def spoken(answer: Answer) -> str:
-    """All of an answer that a reader or a tool is told, as one text: without what was only thought."""
+    """All that an answer says to a reader or a tool, as one text: without what was thought, or stands aside."""
     return "\n".join(text for channel, text in answer.texts.items() if channel.kind in _SPOKEN and text)
 
 

@@ -15,8 +15,9 @@ from rules.schema import Action, Part
 class Channel:
     """One of the texts that a choice is made of."""
 
-    kind: Literal["text", "refusal", "reasoning", "tool"] = "text"
-    """`tool`: the arguments of a tool call, which are JSON."""
+    kind: Literal["text", "refusal", "reasoning", "tool", "aside"] = "text"
+    """`tool`: the arguments of a tool call, which are JSON. `aside`: what a client can read beside the answer, as a
+    citation or an unknown member; it is scanned as text is, and is no part of what the answer says."""
     index: int = 0
     """Which one, where a choice may have several: the index of the tool call."""
 
@@ -36,7 +37,13 @@ class Channel:
         return Exchange((*prompt.messages, said))
 
 
-_PARTS = {"text": Part.RESPONSE, "refusal": Part.RESPONSE, "reasoning": Part.REASONING, "tool": Part.TOOL_CALL}
+_PARTS = {
+    "text": Part.RESPONSE,
+    "refusal": Part.RESPONSE,
+    "reasoning": Part.REASONING,
+    "tool": Part.TOOL_CALL,
+    "aside": Part.RESPONSE,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ TEXT = Channel("text")
 REFUSAL = Channel("refusal")
 SPOKEN = Channel("text", 1)
 """What is said in sound, written down."""
-TOKENS = Channel("text", 2)
+TOKENS = Channel("aside")
 """The tokens that log-probabilities are of, where they do not just repeat the text."""
-OTHER = Channel("text", 3)
-"""Texts of members that nobody knows; in a stream they have this channel and those behind it."""
-AROUND = Channel("text", 4)
+AROUND = Channel("aside", 1)
 """In whole answers: texts that stand outside the choices. They go with the first."""
+OTHER = Channel("aside", 2)
+"""Texts of members that nobody knows; in a stream they have this channel and those behind it."""
 
 LEGACY_CALL = 1_000_000
 """The index of a `function_call`, which has none."""

@@ -243,7 +243,7 @@ class ChatStream:
         """The channel of an unknown member: one each, or their pieces would get mixed up."""
         channel = self._others.get(path)
         if channel is None:
-            channel = self._others[path] = Channel("text", OTHER.index + len(self._others))
+            channel = self._others[path] = Channel("aside", OTHER.index + len(self._others))
         return channel
 
     def _begin(self, data: Json) -> None:

@@ -26,7 +26,7 @@ OTHERS = frozenset(
 )
 """Blocks that are known and have no shape of their own here: every string in them is read."""
 
-ASIDE = Channel("text", 1000)
+ASIDE = Channel("aside")
 """Everything a client can read beside text, reasoning and tool inputs: tools' names, citations, results of the
 provider's own tools. One text a line, lines ended."""
 

@@ -2,10 +2,13 @@
 
 All text of the messages is one channel, its parts joined by line ends, so that nothing hides by being split over parts
 or messages; so are refusals, reasoning, and summaries of reasoning. What a tool is called with is a channel a call, and
-what it gave back is a channel of text an item.
+what it gave back stands aside, in a channel an item.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from guard.window.outcomes import Channel
 from server.dialects._leaves import Path
@@ -14,7 +17,15 @@ from server.dialects.responses.items import Group
 Key = tuple[int, Path]
 """An item, and where a text stands in it."""
 
-_KINDS = {"said": "text", "note": "text", "refusal": "refusal", "thought": "reasoning", "summary": "reasoning"}
+_Kind: TypeAlias = Literal["text", "refusal", "reasoning", "tool", "aside"]
+_KINDS: Mapping[Group, _Kind] = {
+    "said": "text",
+    "refusal": "refusal",
+    "thought": "reasoning",
+    "summary": "reasoning",
+    "call": "tool",
+    "note": "aside",
+}
 
 
 class Lane:
@@ -85,8 +96,7 @@ class Lanes:
     def __init__(self) -> None:
         """No text has come."""
         self._current: dict[object, Lane] = {}
-        self._next = {"text": 1, "refusal": 0, "reasoning": 0, "tool": 0}
-        self._main = False
+        self._next: dict[_Kind, int] = {}
 
     def enter(self, text: Text, *, anew: bool = False) -> tuple[Channel, str]:
         """The channel for the next piece of a text, and what stands before the piece in it.
@@ -116,14 +126,7 @@ class Lanes:
         return lane.channel, before
 
     def _made(self, group: Group) -> Lane:
-        kind = _KINDS.get(group, "tool")
-        if group == "said" and not self._main:
-            self._main = True
-            return Lane(Channel("text", 0))
-        place = self._next[kind]
+        kind = _KINDS[group]
+        place = self._next.get(kind, 0)
         self._next[kind] = place + 1
-        if kind == "text":
-            return Lane(Channel("text", place))
-        if kind == "refusal":
-            return Lane(Channel("refusal", place))
-        return Lane(Channel("reasoning" if kind == "reasoning" else "tool", place))
+        return Lane(Channel(kind, place))

@@ -102,6 +102,24 @@ async def test_where_nothing_has_left_another_draw_takes_the_streams_place(guard
     assert (ruling.action, ruling.text) == expected
 
 
+async def test_what_stands_aside_of_a_draw_is_judged_and_not_told_as_its_text(guard_of, kit):
+    async def redraw(count):
+        drawn = [Answer({TEXT: GOOD, Channel("aside"): aside}) for aside in ("a pipe bomb", "weather\n")]
+        return [Answer({Channel("aside"): "weather\n"}), *drawn]
+
+    watch = await begun(guard_of(revising(kit, "resample")), kit)
+    ruling = await watch.stopped(0, watch.window().feed(0, TEXT, BAD), redraw)
+    assert (ruling.action, ruling.text) == (Action.RESAMPLE, GOOD)
+
+
+async def test_a_reviser_is_not_shown_what_stands_aside(guard_of, kit):
+    reviser = kit.Rewrites(GOOD)
+    watch = await begun(guard_of(revising(kit), reviser=reviser), kit)
+    [ruling] = await watch.rule([Answer({TEXT: BAD, Channel("aside"): "weather\n"})])
+    assert (ruling.action, ruling.text) == (Action.REVISE, GOOD)
+    assert reviser.asked == [("bomb", BAD)]
+
+
 async def test_a_stream_that_could_not_be_scanned_says_so(guard_of, kit, raises):
     watch = guard_of(also=[raises(OSError("model file is gone"))]).watch(kit.asks("soup?"))
     stopped = watch.window().feed(0, TEXT, "All is well here, and there as well, I would say to you now. And on. ")

@@ -122,7 +122,7 @@ def test_unknown_members_each_have_a_channel_of_their_own(shapes: Any) -> None:
     said: dict[Channel, str] = {}
     for _, channel, text in first + second:
         said[channel] = said.get(channel, "") + text
-    assert said == {TEXT: "ab", OTHER: "bomb", Channel("text", OTHER.index + 1): "xy"}
+    assert said == {TEXT: "ab", OTHER: "bomb", Channel("aside", OTHER.index + 1): "xy"}
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_whole_answer_is_told_as_a_stream_that_says_the_same(shapes: Any) -> N
         (place, channel): text
         for place, answer in enumerate(DIALECT.answers(response))
         for channel, text in answer.texts.items()
-        if channel.kind != "text" or channel.index == 0
+        if channel.kind != "aside"
     }
     assert {key: text for key, text in told.items() if text != "a page"} == of_whole
     assert "a page" in told.values()

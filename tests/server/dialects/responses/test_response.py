@@ -60,7 +60,7 @@ def test_parts_and_messages_are_joined_by_line_ends() -> None:
 ])  # fmt: skip
 def test_texts_outside_the_output_are_scanned_too(more: Json) -> None:
     (answer,) = DIALECT.answers(said("one", **more))
-    assert answer.texts == {Channel("text", 0): "one", Channel("text", 1): "another text"}
+    assert answer.texts == {Channel("text", 0): "one", Channel("aside"): "another text"}
 
 
 def test_what_an_answer_repeats_of_its_request_is_no_text_of_it() -> None:
