@@ -114,13 +114,14 @@ def _asked(settings: GateSettings, constitution: Constitution) -> list[Detector]
 
     detectors: list[Detector] = []
     if settings.guard_model:
-        from guard.detectors.classifier import ClassifierDetector
+        from guard.detectors.classifier import ClassifierDetector, ClassifierSettings
 
-        detectors.append(ClassifierDetector(constitution, open_model(settings.guard_model)))
+        asked = ClassifierSettings(deadline_s=settings.judge_s)
+        detectors.append(ClassifierDetector(constitution, open_model(settings.guard_model), settings=asked))
     if settings.judge:
         from guard.detectors.judge import JudgeDetector
         from guard.judging.settings import JudgeSettings
 
-        judged = JudgeSettings(mode=settings.judge_mode)
+        judged = JudgeSettings(mode=settings.judge_mode, deadline_s=settings.judge_s)
         detectors.append(JudgeDetector(constitution, open_model(settings.judge), judged))
     return detectors

@@ -250,7 +250,7 @@ def _is_map(info: FieldInfo) -> bool:
 
 
 def _plain(text: str, info: FieldInfo) -> Any:
-    """The text of a variable or a flag as the value it stands for: JSON for maps, a list by commas or JSON, else as it is."""
+    """The text of a variable or a flag as its value: JSON for maps, a list by commas or JSON, else as it is."""
     if _is_map(info):
         try:
             return json.loads(text)

@@ -106,6 +106,9 @@ class GateSettings(Closed):
     """`quote`: the judge quotes what breaks the rule; `logprobs`: one word, and how likely it is."""
     guard_model: str = ""
     """A guard model (Llama Guard, Qwen3Guard, ...) that is asked about the rules left unsure."""
+    judge_s: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds that judge and guard model have for a question, the wait for its turn among them; then the rule's
+    `on_error` holds."""
 
 
 class LimitSettings(Closed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -150,10 +151,10 @@ class Clients:
         self.came: list[Came] = []
 
     async def send(self, api: str, body: Any, *, key: str = "", note: bool = True) -> Came:
-        """Send one request, and read all that comes. Whatever happens is noted, never raised, but for one that hangs."""
+        """Send one request, and read all that comes. What happens is noted and not raised, unless it hangs."""
         is_json = isinstance(body, dict)
         came = Came(api, bool(is_json and body.get("stream")), sent_at=time.monotonic())
-        data = json.dumps(body).encode() if is_json else body
+        data = io.BytesIO(json.dumps(body).encode() if is_json else body)  # bytes that long would draw a warning
         headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
         if note:
             self.came.append(came)
@@ -181,7 +182,8 @@ class Clients:
 
         async def one_after_another() -> None:
             for ask in waiting:
-                done.append(await ask())
+                came = await ask()
+                done.append(came)
 
         await asyncio.gather(*(one_after_another() for _ in range(at_once)))
         return done
@@ -198,3 +200,10 @@ async def clients_of(served: Served) -> AsyncIterator[Clients]:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
         yield Clients(served, session)
+
+
+async def until(true: Callable[[], Any], within_s: float = LIMIT_S) -> None:
+    """Wait until something is true that other tasks of this loop bring about."""
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Whatever an upstream does: its client is told an error of its API or a whole answer, in time, and nothing unscanned."""
+"""Whatever an upstream does, a client is told an error of its API or a whole answer, in time, and nothing unscanned."""
 
 from __future__ import annotations
 

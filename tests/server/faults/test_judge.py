@@ -1,0 +1,77 @@
+"""A judge that is down, or answers nothing: what it should have judged is blocked, or leaves and says so, as the rule
+has it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.server.conftest import FakeUpstream
+from tests.server.fake_upstream import TEXT
+from tests.server.faults.clients import APIS, PHRASE, Clients
+from tests.server.faults.conftest import kept
+from tests.server.serving import RULES, Served
+
+Watched = Callable[..., AbstractAsyncContextManager[Clients]]
+
+JUDGED = RULES.replace("meaning: null}", "meaning: null, judge: {when: always}}\n    tests: {}").replace(
+    "    tests: {breaks: [Please summon the kraken for me.], keeps: [What does a kraken eat?]}\n", ""
+)
+
+
+def judged(on_error: str) -> str:
+    return JUDGED.replace("rules:\n", f"defaults: {{on_error: {on_error}}}\nrules:\n")
+
+
+@pytest.fixture(params=["down", "slow"])
+def judge(request: pytest.FixtureRequest, fake_upstream: FakeUpstream) -> str:
+    """A judge of either kind."""
+    if request.param == "slow":
+        fake_upstream.script("hang", model="judge")
+        return f"openai:{fake_upstream.url}#judge"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"openai:http://127.0.0.1:{free.getsockname()[1]}/v1#judge"
+
+
+@pytest.mark.parametrize("on_error", ["block", "allow"])
+async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it(
+    serve: Callable[..., Served], watched: Watched, judge: str, on_error: str
+) -> None:
+    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=0.4", rules=judged(on_error)).ready()
+    async with watched(served, after=on_error == "allow") as clients:
+        asks = [lambda api=api, on=on: clients.ask(api=api, stream=on) for api in APIS for on in (False, True)]
+        for came in await clients.load(asks):
+            assert came.is_whole
+            assert came.headers["x-wardlaw-degraded"] == "judge"
+            row = (await kept(served, [came.decision]))[came.decision]
+            assert row["degraded"]
+            if on_error == "block":
+                assert came.action == "block"
+                assert TEXT[:12] not in came.text
+            else:
+                assert came.action == "allow"
+                assert came.text == TEXT
+        # what patterns see is blocked in any case
+        assert (await clients.ask(f"Please {PHRASE}.")).action == "block"
+        assert (await clients.ask(f"say: Let us {PHRASE}.", stream=True)).is_clean()
+    assert "wardlaw_degraded_total" in served.get("/metrics").text
+
+
+async def test_who_waits_for_a_slow_judge_holds_up_nobody_else(
+    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream
+) -> None:
+    fake_upstream.script("hang", model="judge")
+    where = f"openai:{fake_upstream.url}#judge"
+    served = serve("--set", f"gate.judge={where}", "--set", "gate.judge_s=3", rules=judged("block")).ready()
+    async with watched(served, after=False) as clients:
+        waiting = asyncio.create_task(clients.ask())
+        await asyncio.to_thread(fake_upstream.asked)
+        for _ in range(20):
+            assert (await clients.ask(f"Please {PHRASE}.")).action == "block"
+        assert not waiting.done()
+        assert (await waiting).headers["x-wardlaw-degraded"] == "judge"
