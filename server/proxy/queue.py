@@ -161,8 +161,12 @@ class EventQueue:
         )
 
     def add(self, events: Sequence[Event]) -> None:
-        """Put events of the proxy's own at the end."""
+        """Put events of the proxy's own at the end: before the one that closes the stream, where it has come already,
+        since clients read no further than that."""
+        closing = self._waiting.pop() if self._waiting and self._waiting[-1].event.kind == "done" else None
         self._waiting.extend(_Waiting(event, [], ()) for event in events)
+        if closing is not None:
+            self._waiting.append(closing)
 
     def ready(self) -> Iterator[Event]:
         """The events that may leave now, in order, as far as the last that carries text.

@@ -126,7 +126,7 @@ class Stream:
             finally:
                 await manager.__aexit__(None, None, None)
             rest = list(self._queue.rest())
-            if self._over():
+            if self._over() and not (rest and rest[-1].kind == "done"):
                 rest += self._shape.ended()
             await self._end(rest, self._texts())
         except UpstreamFault as error:
@@ -302,6 +302,8 @@ async def _close(opened: Opened | None) -> None:
 def _noted(shape: Streamed, events: list[Event], note: dict[str, Any]) -> list[Event]:
     """The events, the last one that can take it with the note."""
     for place in range(len(events) - 1, -1, -1):
-        if events[place].data is not None:
-            return [*events[:place], shape.noted(events[place], note), *events[place + 1 :]]
+        event = events[place]
+        noted = event if event.data is None else shape.noted(event, note)
+        if noted is not event:
+            return [*events[:place], noted, *events[place + 1 :]]
     return events

@@ -177,7 +177,10 @@ class MessageStream:
         return message_events(response)
 
     def noted(self, event: Event, wardlaw: Json) -> Event:
-        """A copy of an event with the object `wardlaw` added: the official clients keep unknown keys."""
+        """A copy of an event with the object `wardlaw` added. `message_stop` is left alone: the official client's stream
+        helper makes that event anew, and what it does not know is lost."""
+        if event.data is not None and event.data.get("type") == "message_stop":
+            return event
         return again(event, {**(event.data or {}), "wardlaw": wardlaw})
 
     def _begin(self, data: Json) -> None:

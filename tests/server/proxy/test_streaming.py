@@ -196,3 +196,20 @@ async def test_an_answer_does_not_wait_for_the_last_word_of_its_reasoning(
             if text_of(said).startswith("Well then"):
                 break
     assert text_of(said).startswith("Well then")
+
+
+async def test_the_official_stream_helper_of_messages_keeps_the_object(stand: Callable[..., Any]) -> None:
+    from anthropic import AsyncAnthropic
+
+    here = await stand(tell={"body": "always"})
+    async with (
+        AsyncAnthropic(base_url=here.url, api_key="none", max_retries=0) as client,
+        client.messages.stream(
+            model="fake", max_tokens=99, messages=[{"role": "user", "content": "summon the kraken"}]
+        ) as stream,
+    ):
+        told = [event async for event in stream]
+        final = await stream.get_final_message()
+    assert final.stop_reason == "refusal"
+    notes = [note for event in told if (note := getattr(event, "wardlaw", None))]
+    assert [note["action"] for note in notes] == ["block"]
