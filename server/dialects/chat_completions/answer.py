@@ -57,7 +57,7 @@ def ruled(response: Json, rulings: Sequence[Ruling], ending: Ending) -> Json:
         if ruling.untouched:
             made.append(choice)
         elif ruling.answer is not None:
-            made.append({**source_of(ruling.answer), "index": _index(choice, place)})
+            made.append({**_source_of(ruling.answer), "index": _index(choice, place)})
         elif ruling.text is not None:
             made.append(replaced(_index(choice, place), ruling, ending))
         else:
@@ -129,7 +129,7 @@ def _index(choice: Any, place: int) -> int:
     return index if type(index) is int else place
 
 
-def source_of(answer: Answer) -> Json:
+def _source_of(answer: Answer) -> Json:
     """The choice that an answer was read from."""
     if type(answer.source) is not dict:
         raise ValueError("the answer was not read from a choice of this API")

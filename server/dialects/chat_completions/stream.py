@@ -15,7 +15,7 @@ from server.dialects import _events
 from server.dialects._leaves import Leaf, Path
 from server.dialects.base import Delta, Ending, Fault, Json
 from server.dialects.chat_completions import pieces
-from server.dialects.chat_completions.answer import replaced, source_of, wanted
+from server.dialects.chat_completions.answer import replaced, wanted
 from server.dialects.chat_completions.faults import fault_body
 from server.dialects.chat_completions.fields import (
     KNOWN_AROUND,
@@ -58,8 +58,7 @@ class ChatStream:
         self._head: Json | None = None
         self._others: dict[Path, Channel] = {}
         self._read: tuple[Event, _Found] | None = None
-        # Choices whose role has left for sure. Servers that send it along with a text repeat it with every one, so that
-        # their clients bear it twice.
+        # Choices whose role has left for sure; with a role that came along with a text it is that text which tells.
         self._begun: set[int] = set()
 
     def texts(self, event: Event) -> list[Delta]:
@@ -106,10 +105,10 @@ class ChatStream:
 
     def stopped(self, choice: int, ruling: Ruling) -> list[Event]:
         """See `Streamed.stopped`."""
-        said = source_of(ruling.answer) if ruling.answer is not None else replaced(choice, ruling, self._ending)
-        role = choice not in self._begun
+        # Where the reply is set off by an empty line, text has left, and the role with it or before it.
+        begun = choice in self._begun or (ruling.text or "").startswith("\n\n")
         self._begun.add(choice)
-        chunks = pieces.told(said, choice, role=role)
+        chunks = pieces.told(replaced(choice, ruling, self._ending), choice, role=not begun)
         return [_events.event({**self._of_stream(), "choices": [chunk]}) for chunk in chunks]
 
     def ended(self) -> list[Event]:

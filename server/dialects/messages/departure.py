@@ -8,7 +8,7 @@ from dataclasses import replace
 from guard.guarding.rulings import Ruling
 from server.dialects.base import Json
 from server.dialects.messages.events import event as made
-from server.dialects.messages.events import message_delta, message_events, stop, text_block
+from server.dialects.messages.events import message_delta, stop, text_block
 from server.upstreams.base import Event
 
 _NOTHING = Event(b"", None, "", "comment")
@@ -36,7 +36,7 @@ class Departure:
         self._model = model
         self._open: int | None = None  # the block that the client has been sent the beginning of, and no end
         self._next = 0
-        self._signed = False  # whether that block began with a signature, which belongs at its end
+        self._signed = False  # whether a signature of that block has left
         self._ending = False
         self._ours: dict[int, Event] = {}  # the events that end a stopped answer
         self._close: Event | None = None
@@ -52,8 +52,10 @@ class Departure:
         if kind == "content_block_delta":
             if data["index"] != self._open:
                 return _NOTHING  # its block's beginning was dropped with what was withheld
-            if self.changed and data["index"] in self.changed and data["delta"].get("type") == "signature_delta":
-                return made({**data, "delta": {"type": "signature_delta", "signature": ""}})
+            if data["delta"].get("type") == "signature_delta":
+                if data["index"] in self.changed:
+                    return made({**data, "delta": {"type": "signature_delta", "signature": ""}})
+                self._signed = True
         elif kind == "content_block_start":
             self._open, self._next = data["index"], data["index"] + 1
             self._signed = bool(data["content_block"].get("signature"))
@@ -77,15 +79,12 @@ class Departure:
         Events without a text may still wait to leave: no block begins among them then, but the open one may end.
         """
         first = self._opening() or [replace(_NOTHING)]
-        if ruling.answer is not None and isinstance(drawn := ruling.answer.source, dict):
-            _, *blocks, ending, ended = message_events(drawn, self._next)
-        else:
-            blocks = text_block(self._next, ruling.text) if ruling.text else []
-            stop_details = {"type": "refusal", "category": None, "explanation": None}
-            details = {"stop_details": stop_details} if ruling.filtered else {}
-            ending = message_delta("refusal" if ruling.filtered else "end_turn", self.usage, **details)
-            ended = made({"type": "message_stop"})
-        events = [*first, *blocks, ending, ended]
+        blocks = text_block(self._next, ruling.text) if ruling.text else []
+        details = {"stop_details": {"type": "refusal", "category": None, "explanation": None}}
+        ending = message_delta(
+            "refusal" if ruling.filtered else "end_turn", self.usage, **details if ruling.filtered else {}
+        )
+        events = [*first, *blocks, ending, made({"type": "message_stop"})]
         self._ours = {id(each): each for each in events}
         self._close = first[0]
         self.over = True
@@ -128,7 +127,7 @@ class Departure:
         return [] if self._open is None else [self._closing(self._open)]
 
     def _closing(self, index: int) -> Event:
-        """The end of a block that was not sent as it came. Where its beginning was signed that is taken back."""
+        """The end of a block that was not sent as it came. A signature that has left is taken back."""
         end = stop(index)
         if not self._signed:
             return end

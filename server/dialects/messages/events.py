@@ -56,14 +56,14 @@ def message_delta(reason: str | None, usage: Json, **details: Any) -> Event:
     return event({"type": "message_delta", "delta": data, "usage": usage})
 
 
-def message_events(message: Json, first: int = 0) -> list[Event]:
-    """A stream that says what a whole message says; `first` is the index of its first block."""
+def message_events(message: Json) -> list[Event]:
+    """A stream that says what a whole message says."""
     usage: Json = {"input_tokens": 0, "output_tokens": 0} | (message.get("usage") or {})
     begun = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
     begun["usage"] = {**usage, "output_tokens": 0}
     begun.pop("stop_details", None)
     events = [event({"type": "message_start", "message": begun})]
-    for index, block in enumerate(message.get("content") or (), first):
+    for index, block in enumerate(message.get("content") or ()):
         events += _block_events(index, block)
     details = {key: message[key] for key in ("stop_sequence", "stop_details") if message.get(key) is not None}
     if isinstance(message.get("container"), dict):

@@ -297,8 +297,8 @@ def test_a_stopped_choice_ends_as_the_api_ends_one(
 
 def test_a_reply_that_is_set_off_from_what_has_left_is_not_in_the_refusal() -> None:
     ruling = Ruling(Action.BLOCK, text="\n\nno")
-    assert opened(ending="filter").stopped(0, ruling)[1].data["choices"][0]["delta"] == {"content": "\n\nno"}
-    assert opened(ending="refusal").stopped(0, ruling)[1].data["choices"][0]["delta"] == {"refusal": "no"}
+    assert opened(ending="filter").stopped(0, ruling)[0].data["choices"][0]["delta"] == {"content": "\n\nno"}
+    assert opened(ending="refusal").stopped(0, ruling)[0].data["choices"][0]["delta"] == {"refusal": "no"}
 
 
 def test_a_choice_that_is_stopped_before_its_role_has_left_gets_one() -> None:
@@ -308,19 +308,12 @@ def test_a_choice_that_is_stopped_before_its_role_has_left_gets_one() -> None:
     assert first.data["id"].startswith("chatcmpl-")
 
 
-def test_another_draw_is_told_in_place_of_a_stopped_choice(shapes: Any) -> None:
-    message = {"content": "better", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
-    drawn = DIALECT.answers(shapes.answered(message, finish="tool_calls"))[0]
+@pytest.mark.parametrize(("text", "left"), [("\n\nno", True), ("no", False)])
+def test_a_role_that_came_along_with_a_text_is_told_once(shapes: Any, text: str, left: bool) -> None:
     shape = opened()
-    shape.texts(shapes.chunk({"role": "assistant", "content": ""}, index=1))
-    told = [each.data["choices"][0] for each in shape.stopped(1, Ruling(Action.RESAMPLE, answer=drawn))]
-    assert [choice["delta"] for choice in told] == [
-        {"content": "better"},
-        {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f"}}]},
-        {},
-    ]
-    assert {choice["index"] for choice in told} == {1}
-    assert told[-1]["finish_reason"] == "tool_calls"
+    shape.texts(shapes.chunk({"role": "assistant", "content": "a"}))
+    told = [each.data["choices"][0]["delta"] for each in shape.stopped(0, Ruling(Action.BLOCK, text=text))]
+    assert [delta for delta in told if "role" in delta] == ([] if left else [{"role": "assistant", "content": ""}])
 
 
 def test_the_choices_are_those_asked_for_or_more_if_more_come(shapes: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guard.guarding.incoming import Answer, Unscannable
+from guard.guarding.incoming import Unscannable
 from guard.guarding.rulings import Ruling
 from guard.window.outcomes import Channel, Released
 from rules.schema import Action
@@ -132,12 +132,20 @@ def test_the_signature_of_reasoning_that_was_redacted_does_not_leave(tool_stream
 
 @pytest.mark.parametrize("hide", ["", "Rome"])
 @pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize(
+    "signed",
+    [
+        [opened(0, {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"})],
+        [opened(0, {"type": "thinking", "thinking": ""}), piece(0, type="signature_delta", signature="c2lnbmVk")],
+    ],
+    ids=["begun", "piece"],
+)
 def test_a_signature_that_came_first_is_taken_back_where_the_reasoning_is_not_sent_as_it_came(
-    hide: str, stopped: bool
+    hide: str, stopped: bool, signed: list[Event]
 ) -> None:
     events = [
         STARTED,
-        opened(0, {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}),
+        *signed,
         piece(0, type="thinking_delta", thinking="To Rome."),
         *([] if stopped else [closed(0)]),
     ]
@@ -245,18 +253,13 @@ def well_formed(events: list[Event]) -> None:
 
 @ANYWHERE
 @given(upto=st.integers(0, 18), dropped=st.integers(0, 6), empty=st.booleans())
-@pytest.mark.parametrize("kind", ["reply", "draw"])
 def test_a_stream_stopped_anywhere_ends_properly_behind_what_has_left(
-    kind: str, upto: int, dropped: int, empty: bool, tool_stream: list[Event]
+    upto: int, dropped: int, empty: bool, tool_stream: list[Event]
 ) -> None:
     shape = DIALECT.stream(BODY, "filter")
     queue = EventQueue(shape, keep=True)
     left, came, released = [], Texts(), dict[Channel, int]()
-    drawn = {"content": [{"type": "text", "text": "Again."}, RESULT], "stop_reason": "end_turn"}
-    ruling = {
-        "reply": Ruling(Action.BLOCK, text="I can't."),
-        "draw": Ruling(Action.RESAMPLE, answer=Answer({}, source=drawn)),
-    }[kind]
+    ruling = Ruling(Action.BLOCK, text="I can't.")
     for place, event in enumerate(tool_stream[:upto]):
         deltas = shape.texts(event)
         queue.push(event, deltas)
@@ -279,7 +282,7 @@ def test_a_stream_stopped_anywhere_ends_properly_behind_what_has_left(
     assert shape.ended() == []
     texts = read([event for event in left if event.name != "error"])
     said = "".join(text for channel, text in texts.items() if channel.kind == "text")
-    assert said.endswith("I can't." if kind == "reply" else "Again.")
+    assert said.endswith("I can't.")
     for event in left:
         if event.data and event.name == "content_block_start" and event.data["content_block"]["type"] == "text":
             index = event.data["index"]
