@@ -9,7 +9,8 @@ streamed, with any key.
 
 `ended` is `sent`, `cut` (by the mode), `gone` (the client left first) or null while it is still answering; `gone_at`
 and `at` are seconds of the machine's clock. A user's last message `say: ...` is answered by what stands after `say: `.
-A script may have: mode, text, reasoning, refusal, arguments (of one tool call), delay (seconds), finish, headers, body.
+A script may have: mode, text, reasoning, refusal, arguments (of one tool call), delay (seconds), finish, headers, body
+(of a whole answer), raw (its bytes, as text), events (of a stream, each as text).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import gzip
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -173,7 +174,7 @@ def error(mode: str, path: str) -> web.Response:
 
 async def whole(request: web.Request, said: Said, script: dict[str, Any], note: dict[str, Any]) -> web.StreamResponse:
     mode = script.get("mode", "ok")
-    data = json.dumps(script.get("body") or said.whole()).encode()
+    data = (script.get("raw") or json.dumps(script.get("body") or said.whole())).encode()
     headers = {"Content-Type": "application/json", "x-request-id": "req-fake", **script.get("headers", {})}
     headers["set-cookie"] = "tracking=1"
     if mode == "garbage":
@@ -219,7 +220,7 @@ async def streamed(
     response = web.StreamResponse(headers=headers | script.get("headers", {}))
     response.enable_chunked_encoding()
     await response.prepare(request)
-    events = list(said.events())
+    events = [event.encode() for event in script.get("events", ())] or list(said.events())
     half = len(events) // 2
     for number, event in enumerate(events):
         if mode in ("cut", "hang_mid", "no_end") and number == half:
@@ -407,7 +408,11 @@ class Said:
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
 
 
-def item_events(n: int, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def pieces(text: str) -> list[str]:
+    return re.findall(r"\s*\S+\s*$|\s*\S+", text)
+
+
+def item_events(n: int, item: dict[str, Any], pieces: Callable[[str], list[str]] = pieces) -> Iterator[dict[str, Any]]:
     place = {"output_index": n, "item_id": item["id"]}
     if item["type"] == "function_call":
         yield {"type": "response.output_item.added", "output_index": n, "item": {**item, "arguments": ""}}
@@ -434,10 +439,6 @@ def item_events(n: int, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": f"{start}.done", **place, kind: part[kind], **more}
         yield {"type": "response.content_part.done", **place, "part": part}
     yield {"type": "response.output_item.done", "output_index": n, "item": item}
-
-
-def pieces(text: str) -> list[str]:
-    return re.findall(r"\s*\S+\s*$|\s*\S+", text)
 
 
 def sse(data: dict[str, Any]) -> bytes:
