@@ -5,28 +5,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
-from types import ModuleType
+from typing import cast
+
+from server.translating.base import Translator
 
 
 @cache
-def _translators() -> dict[tuple[str, str], ModuleType]:
-    found = {}
-    for info in pkgutil.iter_modules(__path__):
-        if not info.name.startswith("_"):
-            module = importlib.import_module(f"{__name__}.{info.name}")
-            if hasattr(module, "SOURCE") and hasattr(module, "TARGET"):
-                found[module.SOURCE, module.TARGET] = module
-    return found
-
-
-def translator(source: str, target: str) -> ModuleType | None:
-    """The module that translates requests of one dialect to another, and answers back.
-
-    Args:
-        source: the client's dialect.
-        target: the upstream's.
-
-    Returns:
-        None where there is none.
-    """
-    return _translators().get((source, target))
+def translators() -> tuple[Translator, ...]:
+    """Every translator that there is: what lies in this folder."""
+    names = [info.name for info in pkgutil.iter_modules(__path__)]
+    return tuple(
+        cast("Translator", importlib.import_module(f"{__name__}.{name}"))
+        for name in names
+        if name != "base" and not name.startswith("_")
+    )

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any
 
 import orjson
 
+from server.translating import translators
+from server.translating.base import Translation, Translator
 from server.upstreams.base import Answered, Event, NotAStream, Upstream, UpstreamFault
-
-
-class Translation(Protocol):
-    """One stream on its way from the upstream's dialect to the client's."""
-
-    def feed(self, event: Event) -> list[Event]:
-        """What an event of the upstream says, in the client's dialect."""
-
-    def close(self) -> list[Event]:
-        """What is left to say after the stream has ended as it should."""
-
-
-class Translator(Protocol):
-    """A module of `server/translating`. All raise ValueError("where: what") for what cannot be translated."""
-
-    SOURCE: str
-    """The client's dialect."""
-    TARGET: str
-    """The upstream's dialect."""
-
-    def request(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A request of the client, as the upstream reads it."""
-
-    def answer(self, data: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
-        """A whole answer of the upstream, as the client reads it; `asked` is the request in the client's dialect."""
-
-    def Translation(self, asked: dict[str, Any]) -> Translation:  # noqa: N802  # a class of the module
-        """The state of one stream that answers `asked`."""
 
 
 class TranslatedUpstream:
@@ -140,19 +111,6 @@ class TranslatedUpstream:
             further = [(*way, one) for way in ways for one in translators() if one.SOURCE == way[-1].TARGET]
             ways = [way for way in further if way[-1].TARGET not in reached]
         return ()
-
-
-@cache
-def translators() -> tuple[Translator, ...]:
-    """Every translator that there is: the modules and packages of `server/translating`."""
-    folder = "server.translating"
-    found = []
-    for info in pkgutil.iter_modules(importlib.import_module(folder).__path__):
-        if not info.name.startswith("_"):
-            module = importlib.import_module(f"{folder}.{info.name}")
-            if hasattr(module, "SOURCE") and hasattr(module, "TARGET"):
-                found.append(cast("Translator", module))
-    return tuple(found)
 
 
 def _asked(way: Sequence[Translator], dialect: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:

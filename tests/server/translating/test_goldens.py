@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from server.translating import translator
+from server.translating import translators
 from server.upstreams.base import Event
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -21,7 +21,8 @@ WAYS = {"messages_to_chat": ("messages", "chat_completions"), "chat_to_messages"
 
 
 def golden(way: str, what: str) -> tuple[Any, dict[str, Any]]:
-    return translator(*WAYS[way]), json.loads((GOLDEN / f"{way}.{what}.json").read_text("utf-8"))
+    [module] = [one for one in translators() if (one.SOURCE, one.TARGET) == WAYS[way]]
+    return module, json.loads((GOLDEN / f"{way}.{what}.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -65,5 +66,6 @@ def test_what_openais_own_types_ask_of_a_request_is_there() -> None:
     assert [message["role"] for message in told["messages"]] == [each["role"] for each in case["said"]["messages"]]
 
 
-def test_there_is_no_translator_where_there_is_none() -> None:
-    assert translator("messages", "messages") is None
+def test_each_way_has_one_translator() -> None:
+    ways = [(one.SOURCE, one.TARGET) for one in translators()]
+    assert sorted(ways) == [*sorted(WAYS.values()), ("responses", "chat_completions")]
