@@ -21,7 +21,7 @@ WAYS = {"messages_to_chat": ("messages", "chat_completions"), "chat_to_messages"
 
 
 def golden(way: str, what: str) -> tuple[Any, dict[str, Any]]:
-    [module] = [one for one in translators() if (one.SOURCE, one.TARGET) == WAYS[way]]
+    [module] = [one for one in translators() if WAYS[way] == (one.SOURCE, one.TARGET)]
     return module, json.loads((GOLDEN / f"{way}.{what}.json").read_text("utf-8"))
 
 
