@@ -10,26 +10,24 @@ same a token at its end as at its beginning.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from guard.coverage import without
 from guard.exchange import Exchange
 from guard.gate import Gate
 from guard.verdict import Finding, Verdict
 from guard.window.choice import Choice, rank
-from guard.window.outcomes import Channel, Held, Outcome, Stopped
-from guard.window.reader import Reader, streaming
+from guard.window.outcomes import Channel, Outcome
+from guard.window.reader import streaming
+from guard.window.scanning import Scanning, Steps
 from guard.window.settings import WindowSettings
-from guard.window.track import PIECE, Stretch, Track
+from guard.window.track import Stretch
 from rules.schema import Action
 
 T = TypeVar("T")
-Steps: TypeAlias = Generator[Stretch, Verdict, T]
-"""Work that asks for verdicts on stretches, one after another, and comes to a T."""
 
-_STOPS = frozenset({Action.REVISE, Action.RESAMPLE, Action.BLOCK})
 _NOT_ASKED = "the stream is released on patterns alone"
 
 
@@ -63,16 +61,21 @@ class Window:
         self._gate = gate
         self._prompt = prompt
         self._settings = settings or WindowSettings()
-        self._before = before
-        self._shadow = shadow
         self._clock = clock
-        self._readers = streaming(gate.detectors)
-        self._read = frozenset(reader.name for reader in self._readers)
+        readers = streaming(gate.detectors)
+        self._read = frozenset(reader.name for reader in readers)
         self._others = frozenset(detector.name for detector in gate.detectors) - self._read
-        self.patterns_only = self._settings.patterns_only or len(self._readers) == len(gate.detectors)
+        self.patterns_only = self._settings.patterns_only or len(readers) == len(gate.detectors)
         """Whether text leaves without having been scanned for meaning."""
-        self._rules = {rule.id: rule for rule in gate.constitution}
-        self._choices: dict[int, Choice] = {}
+        self._scanning = Scanning(
+            gate.constitution,
+            readers,
+            self._settings,
+            before=before,
+            shadow=shadow,
+            patterns_only=self.patterns_only,
+            clock=clock,
+        )
 
     def feed(self, choice: int, channel: Channel, text: str) -> Outcome:
         """Take the next piece in.
@@ -83,11 +86,11 @@ class Window:
         Raises:
             ValueError: the channel has ended.
         """
-        return self._run(self._feed(choice, channel, text))
+        return self._run(self._scanning.feed(choice, channel, text))
 
     async def afeed(self, choice: int, channel: Channel, text: str) -> Outcome:
         """As `feed`."""
-        return await self._arun(self._feed(choice, channel, text))
+        return await self._arun(self._scanning.feed(choice, channel, text))
 
     def tick(self, choice: int) -> list[tuple[Channel, Outcome]]:
         """Scan what has waited for longer than `patience`; to be called when `waits` says so.
@@ -95,15 +98,15 @@ class Window:
         Returns:
             what it comes to, a channel; a choice that is stopped says so once, as the last.
         """
-        return self._run(self._tick(choice))
+        return self._run(self._scanning.tick(choice))
 
     async def atick(self, choice: int) -> list[tuple[Channel, Outcome]]:
         """As `tick`."""
-        return await self._arun(self._tick(choice))
+        return await self._arun(self._scanning.tick(choice))
 
     def waits(self, choice: int) -> float | None:
         """Seconds until a `tick` of the choice is due; None where nothing waits."""
-        state = self._choices.get(choice)
+        state = self._scanning.choices.get(choice)
         if state is None or state.stopped or self.patterns_only:
             return None
         since = [track.since for track in state.tracks.values() if track.since is not None]
@@ -119,19 +122,19 @@ class Window:
         Returns:
             what it comes to, a channel; a choice that is stopped says so once, as the last.
         """
-        return self._run(self._switch(choice, channel))
+        return self._run(self._scanning.switch(choice, channel))
 
     async def aswitch(self, choice: int, channel: Channel) -> list[tuple[Channel, Outcome]]:
         """As `switch`."""
-        return await self._arun(self._switch(choice, channel))
+        return await self._arun(self._scanning.switch(choice, channel))
 
     def end(self, choice: int, channel: Channel) -> Outcome:
         """Nothing more comes in this channel: scan and release the rest. May be called twice."""
-        return self._run(self._end(choice, channel))
+        return self._run(self._scanning.end(choice, channel))
 
     async def aend(self, choice: int, channel: Channel) -> Outcome:
         """As `end`."""
-        return await self._arun(self._end(choice, channel))
+        return await self._arun(self._scanning.end(choice, channel))
 
     def close(self, choice: int | None = None) -> list[tuple[int, Channel, Outcome]]:
         """End all channels of a choice, or of all choices, that have not ended.
@@ -139,15 +142,15 @@ class Window:
         Returns:
             choice, channel and what it comes to, for each of them; a choice that is stopped says so once.
         """
-        return self._run(self._close(choice))
+        return self._run(self._scanning.close(choice))
 
     async def aclose(self, choice: int | None = None) -> list[tuple[int, Channel, Outcome]]:
         """As `close`."""
-        return await self._arun(self._close(choice))
+        return await self._arun(self._scanning.close(choice))
 
     def abandon(self) -> None:
         """Drop all text, for a client that has gone away; what was found is still told."""
-        for state in self._choices.values():
+        for state in self._scanning.choices.values():
             for track in state.tracks.values():
                 track.drop()
                 track.ended = True
@@ -155,19 +158,19 @@ class Window:
     @property
     def choices(self) -> tuple[int, ...]:
         """The choices of which something has come."""
-        return tuple(self._choices)
+        return tuple(self._scanning.choices)
 
     def found(self, choice: int) -> Iterator[tuple[Channel, Finding]]:
         """What has been found in a choice so far, and in which of its channels."""
-        for channel, track in self._choices[choice].tracks.items():
+        for channel, track in self._scanning.choices[choice].tracks.items():
             for finding in track.findings:
                 yield channel, finding
 
     def verdict(self, choice: int) -> Verdict:
         """What has been found in a choice so far, in all its channels, and what was looked for."""
-        state = self._choices.get(choice) or Choice()
+        state = self._scanning.choices.get(choice) or Choice()
         findings = tuple(finding for track in state.tracks.values() for finding in track.findings)
-        action = max((self._action(finding) for finding in findings), key=rank, default=Action.ALLOW)
+        action = max((self._scanning.action(finding) for finding in findings), key=rank, default=Action.ALLOW)
         if state.stopped:
             action = max(action, state.stopped.action, key=rank)
         skipped = dict.fromkeys(self._others, _NOT_ASKED) if self.patterns_only else {}
@@ -180,134 +183,6 @@ class Window:
         for finding in findings:
             scores[finding.rule] = max(finding.score, scores.get(finding.rule, 0.0))
         return Verdict(action, findings, coverage, self._gate.digest, state.ms, scores)
-
-    def _feed(self, choice: int, channel: Channel, text: str) -> Steps[Outcome]:
-        state = self._choices.setdefault(choice, Choice())
-        if state.stopped:
-            return replace(state.stopped, dropped={channel: text} if text else {})
-        track = self._track(state, channel)
-        if track.ended:
-            raise ValueError(f"{channel} of choice {choice} has ended")
-        told: list[Finding] = []
-        with state.taken(channel):
-            for piece in track.pieces(text):
-                found = track.read(piece, self._clock())
-                late = track.since is not None and self._clock() - track.since >= self._settings.patience
-                stopped = self._act(state, track, found) or (yield from self._scan(state, track, told, now=late))
-                told += found
-                if stopped:
-                    return stopped
-                if len(text) > PIECE:
-                    track.advance()
-            return track.release(tuple(told))
-
-    def _tick(self, choice: int) -> Steps[list[tuple[Channel, Outcome]]]:
-        outcomes: list[tuple[Channel, Outcome]] = []
-        state = self._choices.get(choice)
-        if state is None or state.stopped:
-            return outcomes
-        for channel, track in list(state.tracks.items()):
-            if track.since is None or self._clock() - track.since < self._settings.patience:
-                continue
-            told: list[Finding] = []
-            with state.taken(channel):
-                stopped = yield from self._scan(state, track, told, now=True)
-            outcomes.append((channel, stopped or track.release(tuple(told))))
-            if stopped:
-                break
-        return outcomes
-
-    def _switch(self, choice: int, channel: Channel) -> Steps[list[tuple[Channel, Outcome]]]:
-        outcomes: list[tuple[Channel, Outcome]] = []
-        state = self._choices.get(choice)
-        if state is None or state.stopped or channel in state.tracks:
-            return outcomes
-        for other, track in list(state.tracks.items()):
-            if track.ended:
-                continue
-            told: list[Finding] = []
-            with state.taken(other):
-                stopped = yield from self._scan(state, track, told)
-                stretch = None if stopped else track.pause()
-                if stretch is not None:
-                    stopped = yield from self._judge(state, track, stretch, told)
-            outcomes.append((other, stopped or track.release(tuple(told))))
-            if stopped:
-                break
-        return outcomes
-
-    def _end(self, choice: int, channel: Channel) -> Steps[Outcome]:
-        state = self._choices.setdefault(choice, Choice())
-        if state.stopped:
-            return replace(state.stopped, dropped={})
-        track = self._track(state, channel)
-        if track.ended:
-            return Held()
-        told: list[Finding] = []
-        with state.taken(channel):
-            told += track.end(self._clock())
-            stopped = self._act(state, track, told) or (yield from self._scan(state, track, told))
-            return stopped or track.release(tuple(told))
-
-    def _close(self, choice: int | None) -> Steps[list[tuple[int, Channel, Outcome]]]:
-        outcomes: list[tuple[int, Channel, Outcome]] = []
-        for place, state in list(self._choices.items()):
-            if choice is not None and place != choice:
-                continue
-            for channel, track in list(state.tracks.items()):
-                if not track.ended and not state.stopped:
-                    outcomes.append((place, channel, (yield from self._end(place, channel))))
-        return outcomes
-
-    def _scan(self, state: Choice, track: Track, told: list[Finding], *, now: bool = False) -> Steps[Stopped | None]:
-        """Have judged what is due, and act on it; what is found is added to `told`."""
-        while stretch := track.stretch(now=now):
-            if stopped := (yield from self._judge(state, track, stretch, told)):
-                return stopped
-        return None
-
-    def _judge(self, state: Choice, track: Track, stretch: Stretch, told: list[Finding]) -> Steps[Stopped | None]:
-        """Have a stretch judged, and act on it."""
-        verdict = yield stretch
-        state.note(verdict)
-        found = track.settle(stretch, verdict.findings, self._clock())
-        told += found
-        # Where a detector failed, the verdict may be worse than its findings.
-        failed = verdict.action if verdict.coverage.degraded else Action.ALLOW
-        return self._act(state, track, found, failed, verdict.coverage.degraded)
-
-    def _act(
-        self,
-        state: Choice,
-        track: Track,
-        findings: Iterable[Finding],
-        action: Action = Action.ALLOW,
-        degraded: Mapping[str, str] | None = None,
-    ) -> Stopped | None:
-        """Redact or stop, as the findings' rules say."""
-        found = tuple(findings)
-        if self._shadow:
-            return None
-        for finding in found:
-            asked = self._action(finding)
-            action = max(action, asked, key=rank)
-            if asked is Action.REDACT and not track.redact(finding.span):
-                action = Action.BLOCK
-        if action not in _STOPS:
-            return None
-        return state.stop(track.channel, action, found, degraded or {})
-
-    def _action(self, finding: Finding) -> Action:
-        rule = self._rules[finding.rule]
-        return rule.action(finding.part) if rule.mode == "enforce" else Action.ALLOW
-
-    def _track(self, state: Choice, channel: Channel) -> Track:
-        track = state.tracks.get(channel)
-        if track is None:
-            reader = Reader(self._readers, channel, self._before if channel.kind == "text" else "")
-            track = Track(channel, reader, self._settings, waits=not self.patterns_only)
-            state.tracks[channel] = track
-        return track
 
     def _no_need(self, stretch: Stretch) -> frozenset[str]:
         """The detectors that need not look at a stretch."""

@@ -683,7 +683,7 @@ def test_what_is_scanned_and_kept_is_linear_in_the_stream(piece):
             most = 0
             for at in range(0, length, 100):
                 window.feed(0, TOOL, text[at : at + 100])
-                track = window._choices[0].tracks[TOOL]
+                track = window._scanning.choices[0].tracks[TOOL]
                 most = max(most, len(track._text))
             window.end(0, TOOL)
             costs.append(sum(map(len, reads.shown)) / length)
