@@ -11,8 +11,6 @@ from server.upstreams.base import Event
 
 Key = tuple[int, Channel]
 
-_NO_EVENT = Event(b"", None, kind="comment")
-
 
 class _Flow:
     """One channel of one choice: how far its text has been released, and what of that is replaced."""
@@ -50,11 +48,10 @@ class _Flow:
 class _Waiting:
     """An event and the stretches of text that it carries."""
 
-    __slots__ = ("cut", "deltas", "event", "said", "stands_for", "texts")
+    __slots__ = ("cut", "deltas", "event", "said", "texts")
 
     def __init__(self, event: Event, texts: list[tuple[Key, int, int]], deltas: Sequence[Delta]) -> None:
         self.event = event
-        self.stands_for: int | None = None  # a choice whose ending is still to come, and belongs here
         self.texts = texts  # channel, from, to
         self.deltas = deltas
         self.cut = 0  # characters of its one text that have left
@@ -145,16 +142,10 @@ class EventQueue:
             flow.cuts.append((low, high, "" if place < missing else mask))
 
     def stop(self, choice: int, released: Mapping[Channel, int]) -> None:
-        """Drop what has not been released of a choice, and whatever else there is of it behind that.
-
-        What follows waits until `end` has been called: a stream may have come to its end before the last of its text
-        was judged, and a client reads nothing behind that end.
-        """
+        """Drop what has not been released of a choice, and whatever else there is of it behind that."""
         self.stopped.add(choice)
         waiting, self._waiting = self._waiting, deque()
         over = False
-        place = _Waiting(_NO_EVENT, [], ())
-        place.stands_for = choice
         for each in waiting:
             mine = [(key, end) for key, _, end in each.texts if key[0] == choice]
             if not over and all(end <= released.get(key[1], 0) for key, end in mine):
@@ -173,14 +164,9 @@ class EventQueue:
             if end > self._flows[key].upto
         )
 
-    def end(self, choice: int, events: Sequence[Event]) -> None:
-        """Put the ending of a stopped choice where the choice was cut off."""
-        waiting, self._waiting = self._waiting, deque()
-        for each in waiting:
-            if each.stands_for == choice:
-                self._waiting.extend(_Waiting(event, [], ()) for event in events)
-            else:
-                self._waiting.append(each)
+    def add(self, events: Sequence[Event]) -> None:
+        """Put events of the proxy's own at the end."""
+        self._waiting.extend(_Waiting(event, [], ()) for event in events)
 
     def ready(self) -> Iterator[Event]:
         """The events that may leave now, in order, as far as the last that carries text.
@@ -189,8 +175,6 @@ class EventQueue:
         """
         while self._waiting:
             waiting = self._waiting[0]
-            if waiting.stands_for is not None:
-                return
             if any(end > self._flows[key].upto for key, _, end in waiting.texts):
                 if len(waiting.texts) == 1:
                     piece = self._piece(waiting)

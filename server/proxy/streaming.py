@@ -234,7 +234,7 @@ class Stream:
         self._queue.stop(choice, stopped.released)
         ruling = await self._call.watch.stopped(choice, stopped, redraw(self._call, self._body))
         await self._let_out()
-        self._queue.end(choice, self._shape.stopped(choice, ruling))
+        self._queue.add(self._shape.stopped(choice, ruling))
         if self._call.keeps_texts and ruling.text:
             self._queue.sent.add((choice, Channel("text")), ruling.text)
         if self._call.started and not self._over():
