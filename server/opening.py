@@ -208,7 +208,8 @@ def _audit_blocks(settings: ServerSettings, audit: Keeper) -> str:
         return "the audit's database does not take decisions"
     if health.waiting >= kept.journal_bytes:
         return "the audit's journal is full"
-    return ""
+    # Forgotten after some seconds in which nobody tried, as nobody does while this keeps requests away.
+    return "the audit cannot keep decisions" if health.refusing else ""
 
 
 def _tell(parent: int, others: int) -> int:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,19 @@ def clean_environment() -> dict[str, str]:
 class Served:
     """A server in a process of its own; standard output and error go to files."""
 
-    def __init__(self, folder: Path, *args: str, meaning: bool = False, rules: str = RULES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *args: str,
+        meaning: bool = False,
+        rules: str = RULES,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        """Args: rules: what `rules.yaml` says; files: others to lay beside it."""
         self.folder = folder
         folder.mkdir(exist_ok=True)
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
         self.rules = folder / "rules.yaml"
         if not self.rules.exists():
             self.rules.write_text(rules)
@@ -92,9 +102,10 @@ class Served:
     def health(self) -> dict[str, Any]:
         return dict(self.get("/healthz").json())
 
-    def ask(self, text: str, **more: Any) -> httpx.Response:
+    def ask(self, text: str, *, key: str = "", **more: Any) -> httpx.Response:
         body = {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=20, trust_env=False)
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=20, trust_env=False)
 
     def blocks(self, text: str) -> bool:
         return bool(self.ask(text).headers["x-wardlaw-action"] == "block")

@@ -45,7 +45,7 @@ class Came:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
-    broken: str = ""
+    broken: str = "it goes on"
     """Why it has no proper end; empty where it has one."""
     sent_at: float = 0.0
     ended_at: float = 0.0
@@ -165,6 +165,7 @@ class Clients:
                     came.headers = {name.lower(): value for name, value in response.headers.items()}
                     async for chunk in response.content.iter_any():
                         came.raw += chunk
+                came.broken = ""
             except (aiohttp.ClientError, OSError) as error:
                 came.broken = type(error).__name__
         came.ended_at = time.monotonic()

@@ -1,0 +1,208 @@
+"""Workers that are killed, told to reload and told to stop, all under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import FakeUpstream
+from tests.server.fake_upstream import TEXT
+from tests.server.faults.clients import APIS, PHRASE, Came, Clients, clients_of, until
+from tests.server.faults.conftest import kept, rows_of
+from tests.server.serving import RULES, Served
+
+Watched = Callable[..., AbstractAsyncContextManager[Clients]]
+
+CALM = ["--set", "limits.lag_ms=0"]
+
+
+def mixed(clients: Clients, number: int, **more: Any) -> Awaitable[Came]:
+    """One of a mixed lot: over all APIs, streamed and not, every fifth with a prompt that is blocked."""
+    text = f"Please {PHRASE}, for the {number}th time." if number % 5 == 0 else f"hello for the {number}th time"
+    return clients.ask(text, APIS[number % 3], stream=number % 2 == 0, **more)
+
+
+@asynccontextmanager
+async def under_load(clients: Clients, at_once: int = 6) -> AsyncIterator[None]:
+    """Requests of all kinds come while the block runs."""
+    over = asyncio.Event()
+    numbers = iter(range(100_000))
+
+    async def go_on() -> None:
+        while not over.is_set():
+            await mixed(clients, next(numbers))
+            await asyncio.sleep(0.01)
+
+    going = [asyncio.create_task(go_on()) for _ in range(at_once)]
+    try:
+        yield
+    finally:
+        over.set()
+        await asyncio.gather(*going)
+
+
+async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_nobody_a_decision(
+    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream
+) -> None:
+    fake_upstream.script("drip", delay=0.01)
+    served = serve("--workers", "2", *CALM).ready()
+    pids = await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and found)
+    async with watched(served) as clients:
+        async with under_load(clients, at_once=10):
+            await until(lambda: len(clients.came) > 60)
+            killed = min(pids)
+            os.kill(killed, signal.SIGKILL)
+            at = len(clients.came)
+            await until(lambda: sum(came.is_whole for came in clients.came[at:]) > 40)
+            await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and killed not in found)
+        broken = [came for came in clients.came if came.broken]
+        assert 0 < len(broken) <= 10
+        assert all(came.is_whole for came in clients.came if not came.broken)
+        fake_upstream.forget()
+        await kept(served, clients.told)
+        await asyncio.to_thread(served.command, "audit", "export", "decisions.jsonl", "--folder", "data")
+        lines = (served.folder / "decisions.jsonl").read_text().splitlines()
+        exported = {row["id"]: row for row in map(json.loads, lines)}
+        assert clients.told <= set(exported)
+        for came in clients.came:
+            if came.is_whole:
+                assert exported[came.decision]["action"] == came.action
+                assert exported[came.decision]["state"] == "complete"
+
+
+ONLY_A = RULES.replace("[{literal: summon the kraken}]", "[{literal: summon the kraken}, {literal: said in a}]")
+ONLY_B = RULES.replace("[{literal: summon the kraken}]", "[{literal: summon the kraken}, {literal: said in b}]")
+
+
+def is_of_one_kind(came: Came, asked: str, in_force: dict[str, str]) -> bool:
+    """Whether an answer is what the constitution says that it names, all of it."""
+    blocks = PHRASE in asked or f"said in {in_force[came.digest]}" in asked
+    return came.action == ("block" if blocks else "allow") and (asked[5:] in came.text) != blocks
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_under_load_every_answer_is_wholly_of_the_old_rules_or_of_the_new(
+    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, workers: str
+) -> None:
+    served = serve("--workers", workers, "--no-watch", *CALM, rules=ONLY_A).ready()
+    fake_upstream.script("drip", model="slow", delay=0.02)
+    asked: list[tuple[str, Came]] = []
+    over = asyncio.Event()
+    async with watched(served) as clients:
+
+        async def go_on(place: int) -> None:
+            number = place
+            while not over.is_set():
+                # of the answer, so that a stream that began before a reload is judged on after it
+                text = (
+                    f"say: It is a long story of the sea and was {('said in a', 'said in b', PHRASE)[number % 3]} once."
+                )
+                model = "slow" if number % 4 == 0 else "fake"
+                came = await clients.ask(text, APIS[number % 3], stream=number % 2 == 0, model=model)
+                asked.append((text, came))
+                number += 7
+                await asyncio.sleep(0.005)
+
+        going = [asyncio.create_task(go_on(place)) for place in range(8)]
+
+        def digests() -> set[str]:
+            return {served.health()["constitutions"]["default"]["digest"] for _ in range(8)}
+
+        in_force = {next(iter(await asyncio.to_thread(digests))): "a"}
+        for turn in range(4):
+            rules, name = ((ONLY_B, "b"), (ONLY_A, "a"))[turn % 2]
+            served.rules.write_text(rules)
+            served.tell(signal.SIGHUP)
+            await asyncio.to_thread(served.until, lambda: served.health()["constitutions"]["default"]["reload"])
+            now = await asyncio.to_thread(
+                served.until,
+                lambda name=name: (
+                    len(found := digests()) == 1 and in_force.get(next(iter(found)), name) == name and found
+                ),
+            )
+            in_force[next(iter(now))] = name
+            at = len(asked)
+            await until(lambda at=at: len(asked) > at + 20)
+        over.set()
+        await asyncio.gather(*going)
+        assert len(in_force) == 2
+        assert {came.digest for _, came in asked} == set(in_force)
+        assert all(came.is_whole for _, came in asked)
+        assert [each for each in asked if not is_of_one_kind(each[1], each[0], in_force)] == []
+
+
+BAD = (RULES.replace("why:", "wy:"), "rules: [", "", RULES.replace("literal: summon", "regex: (summon"))
+
+
+async def test_a_bad_file_under_load_changes_nothing_and_is_told(
+    serve: Callable[..., Served], watched: Watched
+) -> None:
+    served = serve(*CALM).ready()
+    async with watched(served) as clients:
+        async with under_load(clients):
+            for bad in (
+                RULES.replace("why:", "wy:"),
+                "rules: [",
+                "",
+                RULES.replace("literal: summon", "regex: (summon"),
+            ):
+                served.rules.write_text(bad)
+                await asyncio.to_thread(served.until, lambda: served.health()["reload"] == "failed")
+                at = len(clients.came)
+                await until(lambda at=at: len(clients.came) > at + 20)
+                page = await asyncio.to_thread(served.get, "/metrics")
+                assert "wardlaw_reload_failed 1.0" in page.text
+                served.rules.write_text(RULES)
+                await asyncio.to_thread(served.until, lambda: served.health()["reload"] == "ok")
+        assert all(came.is_whole for came in clients.came)
+        assert len({came.digest for came in clients.came}) == 1
+        assert sum("reload failed" in line["message"] for line in served.logged()) >= 4
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_told_to_stop_it_ends_what_is_in_hand_takes_nothing_new_and_loses_nothing(
+    serve: Callable[..., Served], fake_upstream: FakeUpstream, workers: str
+) -> None:
+    fake_upstream.script("drip", model="slow", delay=0.05)
+    served = serve("--workers", workers, *CALM).ready()
+    async with clients_of(served) as clients, under_load(clients):
+        streams = [asyncio.create_task(clients.ask(api=APIS[n % 3], stream=True, model="slow")) for n in range(12)]
+        await until(lambda: sum(bool(came.raw) for came in clients.came) > 40)
+        await until(lambda: len([came for came in clients.came if came.stream and came.raw]) >= 12)
+        served.tell(signal.SIGTERM)
+        ended = await asyncio.gather(*streams)
+        assert await asyncio.to_thread(served.ended) == 0
+        assert all(came.is_whole and came.text == TEXT for came in ended)
+        assert (await clients.ask()).broken == "ClientConnectorError"
+    # whoever was refused got nothing at all, and whoever was answered got it all
+    assert all(came.is_whole for came in clients.came if came.raw)
+    assert all(came.is_clean() for came in clients.came)
+    assert clients.told == {each for each, row in rows_of(served).items() if row["state"] == "complete"}
+
+
+async def test_what_outlasts_the_drain_ends_as_an_error_of_its_api(
+    serve: Callable[..., Served], fake_upstream: FakeUpstream
+) -> None:
+    fake_upstream.script("endless", delay=0.02)
+    served = serve("--drain", "0.5", *CALM).ready()
+    async with clients_of(served) as clients:
+        streams = [asyncio.create_task(clients.ask(api=APIS[n % 3], stream=True)) for n in range(6)]
+        await until(lambda: len(clients.came) == 6 and all(came.raw for came in clients.came))
+        fake_upstream.script("hang")
+        waiting = [asyncio.create_task(clients.ask(api=api)) for api in APIS]
+        await asyncio.to_thread(served.until, lambda: len(fake_upstream.seen()) == 9)
+        served.tell(signal.SIGTERM)
+        assert await asyncio.to_thread(served.ended) == 1
+        for came in await asyncio.gather(*streams):
+            assert came.error == "the server is shutting down"
+            assert not came.broken
+        for came in await asyncio.gather(*waiting):
+            assert (came.status, came.error) == (503, "the server is shutting down")
+    assert clients.told == {each for each, row in rows_of(served).items() if row["state"] == "complete"}
