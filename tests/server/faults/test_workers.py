@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -79,12 +80,10 @@ async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_no
 
 ONLY_A = RULES.replace("[{literal: summon the kraken}]", "[{literal: summon the kraken}, {literal: said in a}]")
 ONLY_B = RULES.replace("[{literal: summon the kraken}]", "[{literal: summon the kraken}, {literal: said in b}]")
-
-
-def is_of_one_kind(came: Came, asked: str, in_force: dict[str, str]) -> bool:
-    """Whether an answer is what the constitution says that it names, all of it."""
-    blocks = PHRASE in asked or f"said in {in_force[came.digest]}" in asked
-    return came.action == ("block" if blocks else "allow") and (asked[5:] in came.text) != blocks
+ENDINGS = {"a": "said in a", "b": "said in b", "k": PHRASE}
+SAID = {
+    name: f"It is a long story of the sea, and it was {ending} once upon a time." for name, ending in ENDINGS.items()
+}
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -92,7 +91,9 @@ async def test_under_load_every_answer_is_wholly_of_the_old_rules_or_of_the_new(
     serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, workers: str
 ) -> None:
     served = serve("--workers", workers, "--no-watch", *CALM, rules=ONLY_A).ready()
-    fake_upstream.script("drip", model="slow", delay=0.02)
+    for name, said in SAID.items():
+        fake_upstream.script("ok", model=name, text=said)
+        fake_upstream.script("drip", model=f"slow-{name}", text=said, delay=0.03)
     asked: list[tuple[str, Came]] = []
     over = asyncio.Event()
     async with watched(served) as clients:
@@ -100,42 +101,47 @@ async def test_under_load_every_answer_is_wholly_of_the_old_rules_or_of_the_new(
         async def go_on(place: int) -> None:
             number = place
             while not over.is_set():
-                # of the answer, so that a stream that began before a reload is judged on after it
-                text = (
-                    f"say: It is a long story of the sea and was {('said in a', 'said in b', PHRASE)[number % 3]} once."
-                )
-                model = "slow" if number % 4 == 0 else "fake"
-                came = await clients.ask(text, APIS[number % 3], stream=number % 2 == 0, model=model)
-                asked.append((text, came))
-                number += 7
+                name, number = "abk"[number % 3], number + 7
+                model = f"slow-{name}" if number % 4 == 0 else name
+                came = await clients.ask(api=APIS[number % 5 % 3], stream=number % 2 == 0, model=model)
+                asked.append((SAID[name], came))
                 await asyncio.sleep(0.005)
 
         going = [asyncio.create_task(go_on(place)) for place in range(8)]
-
-        def digests() -> set[str]:
-            return {served.health()["constitutions"]["default"]["digest"] for _ in range(8)}
-
-        in_force = {next(iter(await asyncio.to_thread(digests))): "a"}
+        (digest,) = await asyncio.to_thread(digests, served)
+        in_force, swaps = {digest: "a"}, []
         for turn in range(4):
             rules, name = ((ONLY_B, "b"), (ONLY_A, "a"))[turn % 2]
             served.rules.write_text(rules)
             served.tell(signal.SIGHUP)
-            await asyncio.to_thread(served.until, lambda: served.health()["constitutions"]["default"]["reload"])
-            now = await asyncio.to_thread(
-                served.until,
-                lambda name=name: (
-                    len(found := digests()) == 1 and in_force.get(next(iter(found)), name) == name and found
-                ),
-            )
-            in_force[next(iter(now))] = name
+            digest = await asyncio.to_thread(served.until, lambda was=digest: swapped(served, was))
+            swaps.append(time.monotonic())
+            assert in_force.setdefault(digest, name) == name
             at = len(asked)
             await until(lambda at=at: len(asked) > at + 20)
         over.set()
         await asyncio.gather(*going)
         assert len(in_force) == 2
         assert {came.digest for _, came in asked} == set(in_force)
-        assert all(came.is_whole for _, came in asked)
-        assert [each for each in asked if not is_of_one_kind(each[1], each[0], in_force)] == []
+        assert any(came.sent_at < swap < came.ended_at for _, came in asked for swap in swaps)
+        rows = await kept(served, clients.told)
+        for said, came in asked:
+            blocks = PHRASE in said or f"said in {in_force[came.digest]}" in said
+            assert came.is_whole
+            assert rows[came.decision]["digest"] == came.digest
+            assert rows[came.decision]["action"] == ("block" if blocks else "allow")
+            assert (came.text == said) != blocks
+
+
+def digests(served: Served) -> set[str]:
+    """Those in force, in all workers that answer."""
+    return {served.health()["constitutions"]["default"]["digest"] for _ in range(8)}
+
+
+def swapped(served: Served, was: str) -> str:
+    """The digest in force, once every worker has another than before."""
+    found = digests(served)
+    return found.pop() if len(found) == 1 and was not in found else ""
 
 
 BAD = (RULES.replace("why:", "wy:"), "rules: [", "", RULES.replace("literal: summon", "regex: (summon"))
