@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import pkgutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,15 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 
 import server.apis
 from server.opening import Opened, open_parts
 from server.parts import Parts
 from server.settings import ServerSettings
-
-_log = logging.getLogger(__name__)
-
-_NO_APIS = frozenset({"base"})
+from server.unrouted import unrouted
 
 
 def create_app(settings: ServerSettings, parts: Parts | None = None) -> FastAPI:
@@ -53,6 +50,9 @@ def create_app(settings: ServerSettings, parts: Parts | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy that ends TLS it would send a client, with its key, to plain HTTP.
+        redirect_slashes=False,
+        exception_handlers={HTTPException: unrouted},
     )
     if parts is not None:
         _mount(app, parts)
@@ -78,12 +78,12 @@ def app_of(settings: ServerSettings, opened: Opened) -> FastAPI:
 def apis() -> Iterator[ModuleType]:
     """The files of `server.apis`: each offers `routes(parts)`, and perhaps `OPENAPI`."""
     for info in sorted(pkgutil.iter_modules(server.apis.__path__), key=lambda info: info.name):
-        if info.name not in _NO_APIS and not info.name.startswith("_"):
+        if not info.name.startswith("_"):
             yield importlib.import_module(f"{server.apis.__name__}.{info.name}")
 
 
 def _mount(app: FastAPI, parts: Parts) -> None:
-    """Add all routes; those the most used first, since they are looked at in turn."""
+    """Add all routes, and what they say of themselves to the OpenAPI document."""
     found = [(module, module.routes(parts)) for module in apis()]
     for _, routes in found:
         app.router.routes.extend(routes)

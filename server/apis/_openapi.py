@@ -14,6 +14,11 @@ TELL = {
     "description": "`body`: the answer carries an object `wardlaw` that says what was decided and why.",
 }
 
+_KEYS: Json = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
 _ERRORS = {
     "400": "The request cannot be read, or was refused by the upstream.",
     "401": "No key, or one that is not known.",
@@ -57,7 +62,7 @@ def operation(
         "responses": responses,
         "security": [{"bearer": []}, {"api_key": []}],
     }
-    return {"paths": {path: {"post": described}}}
+    return {"paths": {path: {"post": described}}, "components": {"securitySchemes": _KEYS}}
 
 
 def text() -> Json:

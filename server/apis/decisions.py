@@ -100,7 +100,8 @@ def routes(parts: Parts) -> list[BaseRoute]:
             return away()
         return Told(200, orjson.dumps(told))
 
-    return [Route("/v1/decisions/{decision}", SmallEndpoint(with_scopes(parts, "read", "audit"), "read", handle))]
+    endpoint = SmallEndpoint(with_scopes(parts, "read", "audit"), "read", handle)
+    return [Route("/v1/decisions/{decision}", endpoint, methods=["GET"])]
 
 
 def _told(asked: Asked, found: Found) -> dict[str, Any]:

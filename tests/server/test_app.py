@@ -196,6 +196,45 @@ async def test_every_route_is_in_the_openapi_document(start: Callable[..., Any])
     assert served - described == set()
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/nothing", "/v1/chat/completions/", "/V1/chat/completions", "//v1/chat/completions", "/v1/decisions/"]
+)
+async def test_a_path_that_is_no_apis_is_refused_as_openai_does(start: Callable[..., Any], path: str) -> None:
+    running = await start()
+    answer = await running.client.post(f"http://wardlaw{path}", json={})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_a_path_below_messages_is_refused_as_anthropic_does(start: Callable[..., Any]) -> None:
+    running = await start()
+    answer = await running.client.post("/v1/messages/batches", json={})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", {"POST"}),
+        ("PUT", "/v1/messages", {"POST"}),
+        ("DELETE", "/v1/decisions/d_1", {"GET", "HEAD"}),
+        ("POST", "/v1/models", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_method_that_a_path_does_not_take_is_refused_with_those_it_takes(
+    start: Callable[..., Any], method: str, path: str, allowed: set[str]
+) -> None:
+    running = await start()
+    answer = await running.client.request(method, path)
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, allowed)
+    assert "does not take" in answer.json()["error"]["message"]
+
+
+async def test_the_openapi_document_names_every_way_to_give_a_key(start: Callable[..., Any]) -> None:
+    document = (await (await start()).client.get("/openapi.json")).json()
+    needed = {name for way in document["paths"]["/v1/messages"]["post"]["security"] for name in way}
+    assert needed <= set(document["components"]["securitySchemes"])
+
+
 async def test_parts_that_are_given_are_not_closed_with_the_application(start: Callable[..., Any]) -> None:
     running = await start()
     app = create_app(running.opened.parts.settings, running.opened.parts)
