@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rules.errors import WardlawError
 
@@ -43,3 +43,20 @@ def proxy_for(address: str) -> str | None:
     if host == "localhost" or host.startswith("127.") or host == "::1" or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is below the address for whoever reads it: without what climbs, however it is written.
+
+    Servers differ in how often they decode a path before they resolve its dots. A client that climbs from a model's
+    name would reach all that the server's key opens, answers that were kept for others among it.
+
+    Args:
+        path: as it stands in a request, a query with it.
+    """
+    name = path.partition("?")[0]
+    while (decoded := unquote(name)) != name:
+        name = decoded
+    pieces = name.removeprefix("/").split("/")
+    plain = all(piece.partition(";")[0].strip(". ") for piece in pieces) and not re.search(r"[\\\x00-\x1f\x7f]", name)
+    return path.isascii() and "#" not in path and name.startswith("/") and plain

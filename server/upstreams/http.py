@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from server.upstreams._address import checked, proxy_for
+from server.upstreams._address import checked, is_plain, proxy_for
 from server.upstreams._headers import ANTHROPIC_VERSION, back, names_there
 from server.upstreams._refusals import refused
 from server.upstreams._stream import HttpStream
@@ -128,7 +128,7 @@ class HttpUpstream:
             UpstreamFault: no answer, or one with an error status.
         """
         path = path.removeprefix("/v1")
-        if not path.startswith("/") or "/.." in path or "//" in path or not path.isascii():
+        if not is_plain(path):
             raise UpstreamFault(404, "not_found", "a path that is no path of an upstream")
         response = await self._send(method, path, raw, self._there(headers))
         body = await self._body(response)

@@ -275,7 +275,21 @@ async def test_requests_without_a_conversation_are_handed_on(http: Open, fake_up
     assert caught.value.status == 404
 
 
-@pytest.mark.parametrize("path", ["/../admin", "//elsewhere/v1", "models", "/models/../../x", "@elsewhere"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../admin",
+        "//elsewhere/v1",
+        "models",
+        "/models/../../x",
+        "@elsewhere",
+        "/models/%2e%2e/responses/resp_1",
+        "/models/m%2f..%2f..%2fresponses%2fresp_1",
+        "/models/%252e%252e/responses/resp_1",
+        "/models/..;a/responses/resp_1",
+        "/models/..%5cresponses",
+    ],
+)
 async def test_a_path_that_leads_elsewhere_is_refused(http: Open, fake_upstream: Any, path: str) -> None:
     with pytest.raises(UpstreamFault):
         await http().passed("GET", path, None, {})
