@@ -10,6 +10,7 @@ import orjson
 
 from guard.guarding.incoming import Unscannable
 from server.dialects._leaves import Leaf, Path, written
+from server.dialects._logprobs import told_beside
 from server.dialects.base import Json
 from server.dialects.responses.items import Found, Group, look, look_name, look_part, look_value
 from server.dialects.responses.lanes import Key
@@ -92,7 +93,8 @@ def is_plain(data: Mapping[str, Any]) -> bool:
     kind = data.get("type")
     if type(kind) is not str or kind not in DELTAS or not data.keys() <= DELTA_MEMBERS:
         return False
-    if data.get("logprobs") and not data.get("delta"):
+    probable = data.get("logprobs")
+    if probable and told_beside(probable, data.get("delta") or "") != "":
         return False
     padding = data.get("obfuscation")
     if padding is None or padding == "":
@@ -218,10 +220,16 @@ def look_at(data: Json, places: Mapping[str, int], nth: int) -> Look:
         if not isinstance(text, str):
             raise ValueError(f"{member}: not a string")
         item_place = ASIDE if spot is _TRANSCRIPT else item_of(data)
-        found.texts.append(Said((item_place, spot.path(data)), spot.group, Leaf((member,), text)))
-        taken |= {member, "logprobs"} if text else {member}
+        at: Path = spot.path(data)
+        found.texts.append(Said((item_place, at), spot.group, Leaf((member,), text)))
+        taken.add(member)
+        beside = told_beside(data.get("logprobs"), text)
+        if beside:
+            found.texts.append(Said((item_place, (*at[:-1], "logprobs")), "note", Leaf(("logprobs",), beside)))
+        if beside is not None:
+            taken.add("logprobs")
     elif kind == _ANNOTATION:
-        at: Path = ("content", data.get("content_index", 0), "annotations", data.get("annotation_index", 0))
+        at = ("content", data.get("content_index", 0), "annotations", data.get("annotation_index", 0))
         inner = Found()
         look_value(data.get("annotation"), at, inner, "note")
         found.take(inner, item_of(data), ("annotation",), len(at))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from server.dialects._leaves import Leaf, Path, anywhere, embedded
+from server.dialects._logprobs import told_beside
 
 Group: TypeAlias = Literal["said", "refusal", "thought", "summary", "call", "note"]
 """What a text is: of a message, a refusal, reasoning, its summary, what a tool is called with, and anything else, such
@@ -122,8 +123,11 @@ def look_part(part: object, path: Path, found: Found, group: Group = "said") -> 
             found.slots.append(Slot(Leaf((*path, name), said), own))
     elif said is not None:
         found.slots += [Slot(leaf, own) for leaf in anywhere(said, (*path, name))]
-    # Log-probabilities go with the text that they tell of; where there is none, they are a text themselves.
-    _look_rest(part, path, found, "note", frozenset({name, "logprobs"} if said else {name}), kind)
+    # Log-probabilities go with the text that they tell of; where they tell another, they are a text themselves.
+    beside = told_beside(part.get("logprobs"), said if isinstance(said, str) else "")
+    if beside:
+        found.slots.append(Slot(Leaf((*path, "logprobs"), beside), "note"))
+    _look_rest(part, path, found, "note", frozenset({name} if beside is None else {name, "logprobs"}), kind)
 
 
 def _look_message(item: dict[str, Any], path: Path, found: Found) -> None:
