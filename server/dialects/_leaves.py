@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeAlias
 
+Json: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]
 """Names and list indexes from the top down."""
 
 _IDENTIFIER = re.compile(r"[\w.:/+=|@-]{0,64}", re.ASCII)
 _SETTING = re.compile(r"[a-z0-9_.-]{0,24}")
 _EMBEDDED = re.compile(r"data:[^,]{0,200},")
-
+_SEALED = re.compile(r"[!-~]*")
 
 MOST_PARTS = 100_000
 DEEPEST = 100
@@ -67,16 +68,18 @@ def anywhere(
     value: object,
     path: Path = (),
     *,
-    skip: AbstractSet[str] = frozenset(),
+    sealed: AbstractSet[str] = frozenset(),
     says: Callable[[str], bool] = wordy,
+    closed: Callable[[Path, Json], AbstractSet[str]] | None = None,
 ) -> Iterator[Leaf]:
     """Every text in a value, in order; empty ones left out.
 
     Args:
         value: JSON.
         path: where it stands.
-        skip: names of members that are not looked into.
+        sealed: names of members that are passed over where they hold what only machines write: one word of ASCII.
         says: whether the name of a member is a text itself.
+        closed: is asked, of each object, for the names of those of its members that are not looked into.
 
     Raises:
         Tangled: there are more than `MOST_PARTS` parts, or they are deeper than `DEEPEST`.
@@ -86,7 +89,7 @@ def anywhere(
     while waiting:
         at, found = waiting.pop()
         if type(found) is str:
-            if found:
+            if found and not (sealed and member(at) in sealed and _SEALED.fullmatch(found)):
                 yield Leaf(at, found)
             continue
         if type(found) is _Name:
@@ -94,8 +97,9 @@ def anywhere(
             continue
         inner: list[tuple[Path, Any]] = []
         if type(found) is dict:
+            shut = closed(at, found) if closed is not None else _NONE
             for name, each in found.items():
-                if name in skip:
+                if name in shut:
                     continue
                 if says(name):
                     inner.append(((*at, name), _Name(name)))
@@ -116,6 +120,17 @@ class _Name(NamedTuple):
 
 
 _SILENT = frozenset({int, float, bool, type(None)})
+_NONE: frozenset[str] = frozenset()
+
+
+def member(path: Path) -> str:
+    """The member that a text is, or is listed in."""
+    return next((step for step in reversed(path) if type(step) is str), "")
+
+
+def without(value: Json, *names: str) -> Json:
+    """An object without some of its members."""
+    return {name: each for name, each in value.items() if name not in names}
 
 
 def written(path: Path) -> str:

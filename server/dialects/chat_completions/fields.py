@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from guard.guarding.incoming import Unscannable
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Path, anywhere, embedded, identifier, wordy, written
+from server.dialects._leaves import Leaf, Path, anywhere, embedded, identifier, without, wordy, written
 from server.dialects.base import Json
 
 TEXT = Channel("text")
@@ -106,7 +106,7 @@ def read_fields(said: Json, at: Path, other: Other, names: AbstractSet[str] = fr
         elif name == "thinking" and type(value) is str:
             found.slots.append(Slot(_THINKING, Leaf(path, value)))
         elif name == "reasoning_details" and type(value) is list:
-            _take(found, anywhere(value, path, skip=_OPAQUE), lambda _: _DETAILS)
+            _take(found, anywhere(value, path, sealed=_OPAQUE), lambda _: _DETAILS)
         elif name == "tool_calls":
             _calls(value, path, other, names, found)
         elif name == "function_call":
@@ -179,9 +179,9 @@ def _content(value: Any, path: Path, other: Other, found: Fields) -> None:
             if part[text]:
                 found.slots.append(Slot(REFUSAL if text == "refusal" else TEXT, Leaf((*at, text), part[text])))
             if len(part) > 2:
-                _take(found, anywhere(part, at, skip={"type", text}), other)
+                _take(found, anywhere(without(part, "type", text), at), other)
         elif kind in {"thinking", "reasoning"}:
-            _take(found, anywhere(part, at, skip=_OPAQUE), lambda _: _THINKING)
+            _take(found, anywhere(part, at, sealed=_OPAQUE), lambda _: _THINKING)
         else:
             what = kind if kind and identifier(kind) else "unknown"
             found.unscannable.append(Unscannable(written(at), what))
@@ -202,7 +202,7 @@ def _calls(calls: Any, path: Path, other: Other, names: AbstractSet[str], found:
             if name in {"function", "custom"}:
                 _call(value, index, (*at, name), other, names, found)
             elif name not in {"id", "type"} or not identifier(value):
-                leaves = anywhere({name: value}, at, skip=_OPAQUE - {"id", "type"})
+                leaves = anywhere({name: value}, at, sealed=_OPAQUE - {"id", "type"})
                 _take(found, leaves, other)
 
 
@@ -235,7 +235,7 @@ def _unknown(name: str, value: Any, path: Path, other: Other, found: Fields) -> 
         return
     if wordy(name):
         found.slots.append(Slot(other(path), Leaf(path, name, is_name=True)))
-    _take(found, anywhere(value, path, skip=_OPAQUE - {"id", "data"}), other)
+    _take(found, anywhere(value, path, sealed=_OPAQUE - {"id", "data"}), other)
 
 
 def _take(found: Fields, leaves: Iterator[Leaf], channel: Other) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Path, Rewriting
+from server.dialects._leaves import Path, Rewriting, identifier
 from server.dialects.base import Json
 from server.dialects.chat_completions.fields import KNOWN_AROUND, NUMBERS, TOKENS, TOLD_AT_THE_END, Slot
 
@@ -136,9 +136,14 @@ def _build(made: Json, built: dict[Path, Any], data: Json, path: Path, text: str
             else:
                 # An entry of a list is known by its index, a part of the content by its type; a call has told its own.
                 known = ("index",) if "tool_calls" in path else ("index", "type")
-                built[here] = {name: came[name] for name in known if name in came and type(step) is int}
+                built[here] = {name: came[name] for name in known if type(step) is int and _tells_place(came.get(name))}
             if isinstance(holder, list):
                 holder.append(built[here])
             else:
                 holder[step] = built[here]
         holder = built[here]
+
+
+def _tells_place(value: object) -> bool:
+    """Whether a value says which entry of a list is meant, and nothing else."""
+    return type(value) is int or identifier(value)

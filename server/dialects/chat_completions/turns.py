@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from guard.exchange import Message, Role
 from guard.guarding.incoming import Unscannable
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Path, anywhere, embedded, identifier, joined, setting, wordy, written
+from server.dialects._leaves import Leaf, Path, anywhere, embedded, identifier, joined, setting, without, wordy, written
 from server.dialects.base import BadRequest
 
 ROLES: Mapping[str, Role] = {
@@ -24,7 +24,7 @@ PLAIN = frozenset({"role", "content"})
 
 _REASONING = frozenset({"reasoning_content", "reasoning", "thinking"})
 _OPAQUE = frozenset({"type", "id", "index", "format", "signature", "data", "thought_signature", "encrypted_content"})
-"""Members of reasoning details, and of what providers add to tool calls, that no reader can make sense of."""
+"""Members of reasoning details, and of what providers add to tool calls, that hold what no reader can make sense of."""
 _FILES = frozenset({"image_url", "input_audio", "file"})
 
 
@@ -96,7 +96,7 @@ def read_turn(message: object, place: int, names: AbstractSet[str], unscannable:
         elif name in _REASONING:
             turn.thought += anywhere(value, path)
         elif name == "reasoning_details":
-            turn.thought += anywhere(value, path, skip=_OPAQUE)
+            turn.thought += anywhere(value, path, sealed=_OPAQUE)
         elif name == "audio":
             unscannable.append(Unscannable(written(path), "audio"))
         elif _silent(turn, name, value, names):
@@ -146,7 +146,7 @@ def _part(turn: Turn, part: object, path: Path, unscannable: list[Unscannable]) 
         raise BadRequest(f"{written(path)}.{kind}", f"must be a string, not `{shown(text)}`", hint)
     turn.said.append(Leaf((*path, kind), text))
     if len(part) > 2:
-        rest = anywhere(part, path, skip={"type", kind})
+        rest = anywhere(without(part, "type", kind), path)
         turn.said += (leaf for leaf in readable(rest, unscannable) if not setting(leaf.text))
 
 
@@ -164,7 +164,7 @@ def _calls(turn: Turn, calls: object, path: Path, names: AbstractSet[str], extra
             if name in {"function", "custom"}:
                 leaves += _arguments(value, (*at, name), names, extra)
             elif name not in {"id", "type"} or not identifier(value):
-                leaves += anywhere({name: value}, at, skip=_OPAQUE - {"id", "type"})
+                leaves += anywhere({name: value}, at, sealed=_OPAQUE - {"id", "type"})
         turn.calls.append(leaves)
 
 

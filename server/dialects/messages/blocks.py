@@ -8,7 +8,8 @@ import orjson
 
 from guard.guarding.incoming import Unscannable
 from guard.window.outcomes import Channel
-from server.dialects.messages.slots import Json, Path, Slot, files, leaves, where
+from server.dialects._leaves import Json, Path, written
+from server.dialects.messages.slots import Slot, files, leaves
 
 CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
 """Blocks that call a tool: `name` and `input`."""
@@ -89,7 +90,7 @@ def read_block(block: object, path: Path, channel: Channel | None, content: Cont
     Raises:
         ValueError: it has not the shape of a block.
     """
-    place = where(path)
+    place = written(path)
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise ValueError(f"{place}: a block is an object with a `type`")
     kind: str = block["type"]
@@ -132,7 +133,7 @@ def read_content(response: Json, path: Path = ()) -> Content:
     """
     blocks = response.get("content")
     if not isinstance(blocks, list):
-        raise ValueError(f"{where((*path, 'content'))}: no list of blocks")
+        raise ValueError(f"{written((*path, 'content'))}: no list of blocks")
     content, channels = Content(), Channels()
     for place, block in enumerate(blocks):
         kind = block.get("type") if isinstance(block, dict) else None

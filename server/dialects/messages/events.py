@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from server.dialects.messages.slots import Json
+from server.dialects.base import Json
 from server.upstreams.base import Event
 
 DELTAS = {

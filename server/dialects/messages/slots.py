@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import orjson
 
 from guard.guarding.incoming import Unscannable
-
-Json: TypeAlias = dict[str, Any]
-Path: TypeAlias = tuple[str | int, ...]
+from server.dialects._leaves import Json, Path, anywhere, wordy, written
 
 OPAQUE = frozenset(
-    "type id role model object signature tool_use_id encrypted_content encrypted_stdout encrypted_index cache_control "
+    "type id role model object signature tool_use_id encrypted_content encrypted_stdout encrypted_index ttl "
     "media_type stop_reason file_id tool_id".split()
 )
-"""Keys whose values the provider makes and only it can read, or that come from a closed list. A value with a blank in
-it is no such value and is read all the same."""
+"""Keys whose values the provider makes and only it can read, or that come from a closed list."""
 
-_FILES = {
-    "image": "an image",
-    "container_upload": "a file",
-    "code_execution_output": "a file",
-    "bash_code_execution_output": "a file",
-    "base64": "base64 data",
-    "url": "what an address leads to",
-    "file": "a file",
-}
+_FILES = frozenset("image container_upload code_execution_output bash_code_execution_output base64 url file".split())
+_DATA = frozenset({"data"})
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,55 +36,42 @@ class Slot:
     its JSON; `key` renames a key."""
 
 
-def where(path: Path, prefix: str = "") -> str:
-    """A path as the API's errors write it: `messages[2].content[1].text`."""
-    said = prefix
-    for step in path:
-        said += f"[{step}]" if isinstance(step, int) else f".{step}" if said else step
-    return said
-
-
-def leaves(value: object, path: Path, *, keys: frozenset[str] | None = None) -> list[Slot]:
+def leaves(value: object, path: Path, *, says: Callable[[str], bool] = wordy) -> list[Slot]:
     """Every string in a value, in order, however deep.
 
     Args:
         value: any JSON.
         path: where it stands.
-        keys: names of keys that say nothing; all others are texts too. None: no key is.
+        says: whether the name of a member is a text too.
+
+    Raises:
+        Tangled: it has more parts than can be looked through.
     """
-    slots: list[Slot] = []
-    waiting: list[tuple[object, Path]] = [(value, path)]
-    while waiting:  # no recursion: an input may be nested deeper than the interpreter's stack
-        each, at = waiting.pop()
-        if isinstance(each, str):
-            if each and not (at and at[-1] in OPAQUE and not any(sign.isspace() for sign in each)):
-                slots.append(Slot(at, each))
-        elif isinstance(each, dict):
-            for key, inner in reversed(each.items()):
-                if key == "data" and each.get("type") in ("base64", "redacted_thinking"):
-                    continue
-                waiting.append((inner, (*at, key)))
-            if keys is not None:
-                slots += [Slot((*at, key), key, "key") for key in each if key not in keys]
-        elif isinstance(each, list):
-            waiting += [(each[place], (*at, place)) for place in range(len(each) - 1, -1, -1)]
-    return slots
+    found = anywhere(value, path, sealed=OPAQUE, says=says, closed=_encoded)
+    return [Slot(leaf.path, leaf.text, "key" if leaf.is_name else "value") for leaf in found]
 
 
-def files(value: object, path: Path, prefix: str = "") -> list[Unscannable]:
-    """What in a value is no text: images, files, addresses of either."""
+def _encoded(_: Path, value: Json) -> AbstractSet[str]:
+    return _DATA if value.get("type") in ("base64", "redacted_thinking") else _NONE
+
+
+def files(value: object, path: Path) -> list[Unscannable]:
+    """What in a value is no text: images, files, addresses of either.
+
+    Raises:
+        Tangled: it has more parts than can be looked through.
+    """
     found: list[Unscannable] = []
-    waiting: list[tuple[object, Path]] = [(value, path)]
-    while waiting:
-        each, at = waiting.pop()
-        if isinstance(each, dict):
-            kind = each.get("type")
-            if isinstance(kind, str) and kind in _FILES:
-                found.append(Unscannable(where(at, prefix), kind))
-                continue
-            waiting += [(inner, (*at, key)) for key, inner in reversed(each.items())]
-        elif isinstance(each, list):
-            waiting += [(each[place], (*at, place)) for place in range(len(each) - 1, -1, -1)]
+
+    def note(at: Path, each: Json) -> AbstractSet[str]:
+        kind = each.get("type")
+        if not isinstance(kind, str) or kind not in _FILES:
+            return _NONE
+        found.append(Unscannable(written(at), kind))
+        return each.keys()
+
+    for _ in anywhere(value, path, closed=note):
+        pass
     return found
 
 

@@ -245,7 +245,7 @@ class MessageStream:
             if channel == ASIDE:
                 text = text.removesuffix("\n")
             # Blocks have their numbers in a stream: none is taken out.
-            fixed = [slot if slot.kind == "input" else replace(slot, kind="value") for slot in slots]
+            fixed = [slot if slot.kind in ("input", "key") else replace(slot, kind="value") for slot in slots]
             changes += zip(fixed, spread(slots, joiner(channel), text), strict=True)
         if all(slot.text == text for slot, text in changes):
             return event

@@ -8,9 +8,10 @@ from typing import NoReturn
 from guard.exchange import Message, Role
 from guard.guarding.incoming import Unscannable
 from guard.window.outcomes import Channel
+from server.dialects._leaves import Json, Path, Tangled, without, written
 from server.dialects.base import BadRequest
 from server.dialects.messages.blocks import CALLS, OTHERS, RESULTS, input_text
-from server.dialects.messages.slots import Json, Path, Slot, files, joined, leaves, where
+from server.dialects.messages.slots import Slot, files, joined, leaves
 
 TEXT, REASONING = Channel("text"), Channel("reasoning")
 
@@ -19,17 +20,19 @@ _ROLES: dict[object, Role] = {"user": "user", "assistant": "assistant", "system"
 _READ = frozenset(("messages", "system"))
 _BESIDE = frozenset(
     "model max_tokens stream temperature top_p top_k metadata stop_sequences service_tier thinking cache_control "
-    "container inference_geo speed diagnostics user_profile_id workspace_id betas context_management compaction "
-    "anthropic_version thread mcp_servers billing_policy fallback_credit_token".split()
+    "container inference_geo speed diagnostics user_profile_id workspace_id betas anthropic_version thread mcp_servers "
+    "billing_policy fallback_credit_token".split()
 )
 """What says how the answer is made and is no text that the model reads."""
 
 _WORDS = frozenset(
     "name description input_schema type properties required items enum anyOf allOf oneOf format title default "
     "additionalProperties minimum maximum minLength maxLength minItems maxItems pattern const $ref $defs examples "
-    "input_examples strict cache_control schema effort defer_loading allowed_callers".split()
+    "input_examples strict cache_control schema effort defer_loading allowed_callers edits trigger value keep "
+    "clear_at_least exclude_tools clear_tool_inputs pause_after_compaction instructions".split()
 )
-"""Keys of tool definitions and schemas that everyone writes; other keys are names that the author has chosen."""
+"""Keys of tool definitions, schemas and rules for compaction that everyone writes; other keys are names that the author
+has chosen."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,12 @@ class Turns:
         """
         self.turns: list[Turn] = []
         self.unscannable: list[Unscannable] = []
+        try:
+            self._read(body)
+        except Tangled as error:
+            raise BadRequest(error.where, error.what, "leave out what the model does not need") from None
+
+    def _read(self, body: Json) -> None:
         if "stream" in body and not isinstance(body["stream"], bool):
             raise BadRequest("stream", "neither true nor false")
         self._system(body)
@@ -105,7 +114,7 @@ class Turns:
         slots: list[Slot] = []
         for key, value in body.items():
             if key not in _READ and key not in _BESIDE:
-                slots += leaves(value, (key,), keys=_WORDS)
+                slots += leaves(value, (key,), says=_chosen)
                 self.unscannable += files(value, (key,))
         if slots:
             self.turns.append(Turn("system", {TEXT: slots}))
@@ -138,6 +147,8 @@ class Turns:
                 turn = self._block(turn, block, (*at, place))
         elif content is not None or role != "system":
             _bad(at, "neither a string nor a list of blocks")
+        if len(message) > 2:
+            self.turns[begin].add(TEXT, leaves(without(message, "role", "content"), path))
         # A turn of images alone is still a turn; what is left empty between two results is none.
         said = [turn for turn in self.turns[begin:] if turn.slots]
         self.turns[begin:] = said or [self.turns[begin]]
@@ -148,16 +159,19 @@ class Turns:
         if not isinstance(block, dict) or not isinstance(kind, str):
             _bad(path, "no block with a `type`", 'write `{"type": "text", "text": "..."}`')
         if kind == "text":
-            turn.add(TEXT, [Slot((*path, "text"), _string(block, "text", path), "block"), *_citations(block, path)])
+            turn.add(TEXT, [Slot((*path, "text"), _string(block, "text", path), "block")])
+            if len(block) > 2:
+                turn.add(TEXT, leaves(without(block, "text"), path))
         elif kind == "thinking" and turn.role == "assistant":
             turn.add(REASONING, [Slot((*path, "thinking"), _string(block, "thinking", path), "thinking")])
+            turn.add(TEXT, leaves(without(block, "thinking"), path))
         elif kind in CALLS and turn.role == "assistant":
             self._call(turn, block, path)
         elif kind in RESULTS:
             return self._result(turn, block, path)
         elif kind != "redacted_thinking":  # encrypted: what is in it only the provider can write and read
             if kind not in OTHERS and kind not in CALLS and kind != "thinking":
-                self.unscannable.append(Unscannable(where(path), kind))
+                self.unscannable.append(Unscannable(written(path), kind))
             self.unscannable += files(block, path)
             turn.add(TEXT, leaves(block, path))
         return turn
@@ -165,7 +179,7 @@ class Turns:
     def _call(self, turn: Turn, block: Json, path: Path) -> None:
         name = _string(block, "name", path)
         try:
-            text = input_text(block.get("input"), where(path))
+            text = input_text(block.get("input"), written(path))
         except ValueError as error:
             place, _, what = str(error).partition(": ")
             raise BadRequest(place, what, "write the tool's input as an object") from None
@@ -173,6 +187,7 @@ class Turns:
         turn.add(Channel("tool", index), [Slot((*path, "input"), text, "input")])
         if not name.replace("-", "_").isidentifier():  # `get_weather` says nothing; a sentence in its place would
             turn.add(TEXT, [Slot((*path, "name"), name)])
+        turn.add(TEXT, leaves(without(block, "name", "input"), path))
 
     def _result(self, turn: Turn, block: Json, path: Path) -> Turn:
         role = turn.role
@@ -195,6 +210,7 @@ class Turns:
             turn.add(TEXT, leaves(content, at))
         elif content is not None:
             _bad(at, "neither a string nor a list of blocks")
+        turn.add(TEXT, leaves(without(block, "content"), path))
         if not turn.slots:
             turn.add(TEXT, [Slot(at, "")])
         after = Turn(role)
@@ -209,9 +225,9 @@ def _string(block: Json, key: str, path: Path) -> str:
     return text
 
 
-def _citations(block: Json, path: Path) -> list[Slot]:
-    return leaves(block["citations"], (*path, "citations")) if block.get("citations") else []
+def _chosen(name: str) -> bool:
+    return name not in _WORDS
 
 
 def _bad(path: Path, what: str, hint: str = "") -> NoReturn:
-    raise BadRequest(where(path), what, hint)
+    raise BadRequest(written(path), what, hint)

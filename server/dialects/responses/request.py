@@ -16,7 +16,7 @@ from guard.exchange import Message
 from guard.guarding.incoming import Incoming, Unscannable
 from guard.guarding.rulings import Place
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Path, Rewriting, apart, joined, written
+from server.dialects._leaves import Leaf, Path, Rewriting, Tangled, apart, joined, written
 from server.dialects.base import BadRequest, Json
 from server.dialects.responses.items import Found, look, look_part, look_value
 from server.dialects.responses.response import before_reply
@@ -75,7 +75,10 @@ class _Turn:
 def read(body: Json) -> Incoming:
     """See `Dialect.read`."""
     unscannable: list[Unscannable] = []
-    turns = _turns(body, unscannable)
+    try:
+        turns = _turns(body, unscannable)
+    except Tangled as error:
+        raise BadRequest(error.where, error.what, "leave out what the model does not need") from None
     _refuse_what_goes_past(body)
     if not turns and not unscannable and not any(body.get(name) for name in ("prompt", "conversation")):
         if body.get("input") is None and not body.get("previous_response_id"):

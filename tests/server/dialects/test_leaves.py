@@ -139,3 +139,21 @@ def test_ids_files_and_names_are_told_from_texts() -> None:
     assert not embedded("data without a colon, and a comma")
     assert wordy("two words")
     assert not wordy("additionalProperties")
+
+
+def test_a_member_that_holds_machine_words_is_passed_over_and_one_that_says_something_is_not() -> None:
+    value = {"id": "x-1", "type": "say how", "signature": ["c2ln", "说", {"id": "in it"}], "text": "x-1"}
+    found = [leaf.text for leaf in anywhere(value, sealed=frozenset({"id", "type", "signature"}))]
+    assert found == ["say how", "说", "in it", "x-1"]
+
+
+def test_members_that_an_object_closes_are_not_looked_into() -> None:
+    value = {"a": {"kind": "file", "data": "x y"}, "b": {"data": "x y"}}
+    seen: list[Any] = []
+
+    def closed(path: Any, each: dict[str, Any]) -> set[str]:
+        seen.append(path)
+        return {"data"} if each.get("kind") == "file" else set()
+
+    assert [leaf.path for leaf in anywhere(value, closed=closed)] == [("a", "kind"), ("b", "data")]
+    assert seen == [(), ("a",), ("b",)]

@@ -336,3 +336,17 @@ def test_whatever_is_edited_is_read_back(data: st.DataObject) -> None:
     edited = data.draw(lines)
     made = DIALECT.edited(body, {(place, TEXT): edited})
     assert DIALECT.read(made).messages[place].content.replace("\n", "") == edited
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": [{"type": "text", "text": "hi", "odd": {"text": "say how"}}]},
+        {"role": "user", "content": [{"type": "text", "text": "hi", "odd": {"type": "say how"}}]},
+        {"role": "assistant", "content": "hi", "reasoning_details": [{"text": "so", "signature": "say how"}]},
+    ],
+    ids=["text", "type", "signature"],
+)
+def test_a_text_where_only_machines_should_write_is_read(message: Any) -> None:
+    (seen,) = DIALECT.read({"model": "m", "messages": [message]}).messages
+    assert "say how" in f"{seen.content}\n{seen.reasoning}"

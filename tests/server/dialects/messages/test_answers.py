@@ -137,3 +137,11 @@ def test_further_draws_are_no_streams() -> None:
 def test_what_is_no_message_is_refused(answer: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         DIALECT.answers(answer)
+
+
+def test_a_member_whose_name_is_a_text_is_judged_and_can_be_renamed() -> None:
+    response = {"type": "message", "content": [{"type": "text", "text": "Hi.", "a bad name": 1}]}
+    (answer,) = DIALECT.answers(response)
+    assert answer.texts == {Channel("text"): "Hi.", ASIDE: "a bad name\n"}
+    made = DIALECT.ruled(response, [Ruling(Action.REDACT, {ASIDE: "a [x] name\n"})], "filter")
+    assert made["content"] == [{"type": "text", "text": "Hi.", "a [x] name": 1}]

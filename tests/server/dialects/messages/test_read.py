@@ -213,3 +213,51 @@ def test_an_input_nested_beyond_all_reason_is_refused() -> None:
         deep = {"a": deep}
     with pytest.raises(BadRequest, match="nested too deep"):
         DIALECT.read(asked({"role": "assistant", "content": [{**CALL, "input": deep}]}))
+
+
+UNKNOWN = "Say how."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        asked(user({**text("Hi."), "hint": UNKNOWN})),
+        asked(user({**text("Hi."), "cache_control": {"type": UNKNOWN}})),
+        asked({**user(text("Hi.")), "hint": [UNKNOWN]}),
+        asked(user({**result("Rain."), "hint": UNKNOWN})),
+        asked({"role": "assistant", "content": [{**CALL, "hint": UNKNOWN}]}),
+        asked({"role": "assistant", "content": [{"type": "thinking", "thinking": "So.", "signature": UNKNOWN}]}),
+        asked(user({"type": "tool_result", "tool_use_id": UNKNOWN, "content": ""})),
+        asked(user(text("Hi.")), context_management={"edits": [{"type": "compact_1", "instructions": UNKNOWN}]}),
+        asked(user(text("Hi.")), odd={UNKNOWN: 1}),
+    ],
+    ids=["block", "cache", "message", "result", "call", "signature", "id", "compaction", "name"],
+)
+def test_a_text_where_none_should_stand_is_read_and_can_be_replaced(body: dict[str, Any]) -> None:
+    places = {
+        (place, TEXT): message.content.replace(UNKNOWN, "[x]")
+        for place, message in enumerate(DIALECT.read(body).messages)
+        if UNKNOWN in message.content
+    }
+    assert places
+    changed = str(DIALECT.edited(body, places))
+    assert UNKNOWN not in changed
+    assert "[x]" in changed
+
+
+def test_what_is_written_in_every_request_is_no_text() -> None:
+    block = {**text("Hi."), "cache_control": {"type": "ephemeral", "ttl": "5m"}}
+    call = {**CALL, "caller": {"type": "direct"}, "cache_control": {"type": "ephemeral"}}
+    kept = {"edits": [{"type": "clear_tool_uses_1", "trigger": {"type": "input_tokens", "value": 9}}]}
+    messages = DIALECT.read(
+        asked(user(block), {"role": "assistant", "content": [call]}, context_management=kept)
+    ).messages
+    assert [message.content for message in messages] == ["Hi.", ""]
+
+
+@pytest.mark.parametrize("where", ["odd", "tools", "messages"])
+def test_json_that_would_take_long_to_look_through_is_refused(where: str) -> None:
+    tangled: Any = ["a b"] * 100_001
+    body = asked(user({"type": "hologram", "of": tangled})) if where == "messages" else asked(user(text("Hi.")))
+    with pytest.raises(BadRequest, match=where):
+        DIALECT.read(body if where == "messages" else {**body, where: [{"of": tangled}]})
