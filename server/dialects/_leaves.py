@@ -18,6 +18,7 @@ _IDENTIFIER = re.compile(r"[\w.:/+=|@-]{0,64}", re.ASCII)
 _SETTING = re.compile(r"[a-z0-9_.-]{0,24}")
 _EMBEDDED = re.compile(r"data:[^,]{0,200},")
 _SEALED = re.compile(r"[!-~]*")
+_SIGNATURES = ("signature", "thought_signature")
 
 MOST_PARTS = 100_000
 DEEPEST = 100
@@ -199,6 +200,14 @@ class Rewriting:
     def drop(self, path: Path) -> None:
         """Take out what stands at a path, when all else is done."""
         self._dropped.add(path)
+
+    def unsign(self, path: Path) -> None:
+        """Take out the signature beside a text that is changed: it vouches for what the text was."""
+        holder: Any = self._root
+        for step in path[:-1]:
+            holder = holder[step]
+        if type(holder) is dict:
+            self._dropped |= {(*path[:-1], name) for name in _SIGNATURES if name in holder}
 
     def done(self) -> dict[str, Any]:
         """The copy; nothing may be changed after this."""

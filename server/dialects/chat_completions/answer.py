@@ -190,7 +190,9 @@ def _masked(choice: Any, ruling: Ruling) -> Json:
     for channel, text in ruling.edits.items():
         leaves = slots.get(channel)
         for leaf, new in zip(leaves, apart(leaves, text), strict=True) if leaves else ():
-            copy.write(leaf, new)
+            if new != leaf.text:
+                copy.write(leaf, new)
+                copy.unsign(leaf.path)
     for repeats in ("logprobs", NUMBERS):
         if repeats in choice:
             copy.put((repeats,), None)

@@ -90,8 +90,9 @@ def _first(data: Json, new: Iterable[tuple[Slot, str]]) -> Json:
     """All of a chunk, its texts replaced."""
     copy = Rewriting(data)
     for slot, text in new:
-        if slot.channel == TOKENS:
+        if slot.channel == TOKENS or text == slot.leaf.text:
             continue
+        copy.unsign(slot.leaf.path)
         if text:
             copy.write(slot.leaf, text)
         elif type(slot.leaf.path[-1]) is str:

@@ -99,6 +99,9 @@ def edited(body: Json, edits: Mapping[Place, str]) -> Json:
         if not leaves:
             continue
         for leaf, new in zip(leaves, apart(leaves, text), strict=True):
+            if new == leaf.text:
+                continue
+            copy.unsign(leaf.path)
             if new or not text or not _goes(copy, leaf.path):
                 copy.write(leaf, new)
     return copy.done()

@@ -266,3 +266,31 @@ def test_an_answer_of_another_api_cannot_come_in(shapes: Any) -> None:
     ruling = Ruling(Action.RESAMPLE, answer=Answer({TEXT: "x"}))
     with pytest.raises(ValueError, match="not read from a choice"):
         DIALECT.ruled(shapes.answered({"content": "bad"}), [ruling], "filter")
+
+
+def signed(text: str) -> dict[str, Any]:
+    thought = {"type": "reasoning.text", "text": text, "signature": "c2ln"}
+    return {"role": "assistant", "content": "so", "reasoning_details": [thought, {**thought, "text": "well"}]}
+
+
+def test_the_signature_of_reasoning_that_was_edited_goes_and_others_stay(shapes: Any) -> None:
+    response = shapes.answered(signed("a bad thought"))
+    channel = Channel("reasoning", 3)
+    made = DIALECT.ruled(response, [Ruling(Action.REDACT, {channel: "a [x] thought\nwell"})], "filter")
+    edited, kept = made["choices"][0]["message"]["reasoning_details"]
+    assert edited == {"type": "reasoning.text", "text": "a [x] thought"}
+    assert kept["signature"] == "c2ln"
+
+
+def test_the_signature_of_reasoning_that_is_withheld_in_a_request_goes() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}, signed("a bad thought")]}
+    made = DIALECT.edited(body, {(1, Channel("reasoning")): "a [x] thought\nwell"})
+    assert made["messages"][1]["reasoning_details"][0] == {"type": "reasoning.text", "text": "a [x] thought"}
+
+
+def test_the_signature_of_a_piece_of_reasoning_that_is_cut_does_not_leave(shapes: Any) -> None:
+    shape = DIALECT.stream({"model": "m"}, "filter")
+    came = shapes.chunk(signed("a bad thought"))
+    texts = {(choice, channel): "[x]" for choice, channel, _ in shape.texts(came)}
+    cut = shape.cut(came, texts, first=True, last=True)
+    assert b"signature" not in cut.raw
