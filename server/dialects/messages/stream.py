@@ -177,8 +177,8 @@ class MessageStream:
         return message_events(response)
 
     def noted(self, event: Event, wardlaw: Json) -> Event:
-        """A copy of an event with the object `wardlaw` added. `message_stop` is left alone: the official client's stream
-        helper makes that event anew, and what it does not know is lost."""
+        """A copy of an event with the object `wardlaw` added. `message_stop` is left alone: the official client's
+        helper for streams makes that event anew, and what it does not know is lost."""
         if event.data is not None and event.data.get("type") == "message_stop":
             return event
         return again(event, {**(event.data or {}), "wardlaw": wardlaw})

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from server.dialects._leaves import Leaf, Path, anywhere, embedded
+from server.dialects._leaves import Leaf, Path, anywhere, embedded, member
 from server.dialects._logprobs import told_beside
 
 Group: TypeAlias = Literal["said", "refusal", "thought", "summary", "call", "note"]
@@ -76,10 +76,13 @@ class Found:
 
 
 def look(item: dict[str, Any], path: Path = ()) -> Found:
-    """All texts of an item, in order, and what in it cannot be read; never fails, whatever the item looks like.
+    """All texts of an item, in order, and what in it cannot be read, whatever the item looks like.
 
     Sealed reasoning and compacted turns (`encrypted_content`) are passed over where they look sealed: only the provider
     that wrote them can read or forge them.
+
+    Raises:
+        Tangled: it has more parts than can be looked through.
     """
     found = Found()
     kind = item.get("type", "message" if "role" in item else None)
@@ -172,34 +175,35 @@ def _look_rest(
 
 def look_name(name: str, path: Path, found: Found, group: Group) -> None:
     """A member's name is a text where it is more than a word of the machine."""
-    if not _WORD.fullmatch(name):
+    if _wordy(name):
         found.slots.append(Slot(Leaf((*path, name), name, is_name=True), group))
+
+
+def _wordy(name: str) -> bool:
+    return not _WORD.fullmatch(name)
 
 
 _SILENT = frozenset({int, float, bool, type(None)})
 
 
 def look_value(value: object, path: Path, found: Found, group: Group) -> None:
-    """Every text at or below a value; what is plainly a file is noted as such."""
-    waiting: list[tuple[Path, object]] = [(path, value)]
-    while waiting:
-        at, each = waiting.pop()
-        if isinstance(each, dict):
-            media = _media(each, each.get("type"), at, found)
-            inner: list[tuple[Path, object]] = []
-            for name, below in each.items():
-                look_name(name, at, found, group)
-                if name not in media:
-                    inner.append(((*at, name), below))
-            waiting += reversed(inner)
-        elif isinstance(each, list):
-            waiting += [((*at, place), below) for place, below in reversed(tuple(enumerate(each)))]
-        elif isinstance(each, str) and each:
-            name = next((step for step in reversed(at) if isinstance(step, str)), "")
-            if embedded(each):
-                found.opaque.append(Opaque(at, name))
-            elif not machine(name, each):
-                found.slots.append(Slot(Leaf(at, each), group))
+    """Every text at or below a value; what is plainly a file is noted as such.
+
+    Raises:
+        Tangled: it has more parts than can be looked through.
+    """
+
+    def media(at: Path, each: dict[str, Any]) -> frozenset[str]:
+        return _media(each, each.get("type"), at, found)
+
+    for leaf in anywhere(value, path, says=_wordy, closed=media):
+        name = member(leaf.path)
+        if leaf.is_name:
+            found.slots.append(Slot(leaf, group))
+        elif embedded(leaf.text):
+            found.opaque.append(Opaque(leaf.path, name))
+        elif not machine(name, leaf.text):
+            found.slots.append(Slot(leaf, group))
 
 
 def machine(name: str, value: str) -> bool:

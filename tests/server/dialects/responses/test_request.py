@@ -251,8 +251,10 @@ def test_further_draws_are_no_streams_and_none_is_added_to_a_conversation() -> N
     assert not DIALECT.streams({"input": "hi"})
 
 
-def test_json_nested_deeply_is_read() -> None:
+def test_json_that_would_take_long_to_look_through_is_refused() -> None:
     deep: Any = "at the bottom"
-    for _ in range(3000):
+    for _ in range(101):
         deep = [deep]
-    assert "at the bottom" in read(user("hi"), {"type": "hologram", "layers": deep})[-1].content
+    for tangled in (deep, ["a b"] * 100_001):
+        with pytest.raises(BadRequest, match="layers"):
+            read(user("hi"), {"type": "hologram", "layers": tangled})
