@@ -1,0 +1,1 @@
+"""Nothing is shared here but files: `speaking`, `reading`, `inside`."""
