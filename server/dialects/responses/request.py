@@ -16,10 +16,10 @@ from guard.exchange import Message
 from guard.guarding.incoming import Incoming, Unscannable
 from guard.guarding.rulings import Place
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Path, Rewriting, Tangled, apart, joined, written
+from server.dialects._leaves import Leaf, Path, Tangled, apart, joined, written
 from server.dialects.base import BadRequest, Json
 from server.dialects.responses.items import Found, look, look_part, look_value
-from server.dialects.responses.response import before_reply
+from server.dialects.responses.response import before_reply, rewritten
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system",
@@ -90,13 +90,11 @@ def read(body: Json) -> Incoming:
 def edited(body: Json, edits: Mapping[Place, str]) -> Json:
     """See `Dialect.edited`."""
     turns = _turns(body, [])
-    copy = Rewriting(body)
+    changes: list[tuple[Leaf, str]] = []
     for (number, channel), text in edits.items():
         leaves = turns[number].leaves(channel)
-        for leaf, piece in zip(leaves, apart(leaves, text) if leaves else (), strict=True):
-            if piece != leaf.text:
-                copy.write(leaf, piece)
-    return copy.done()
+        changes += zip(leaves, apart(leaves, text) if leaves else (), strict=True)
+    return rewritten(body, changes)
 
 
 def prepared(body: Json) -> Json:

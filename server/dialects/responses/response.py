@@ -132,21 +132,26 @@ def ruled(response: Json, rulings: Sequence[Ruling], ending: Ending) -> Json:
         return source
     if ruling.text is not None:
         return _replaced(response, ruling.text, ending if ruling.filtered else None)
-    copy = Rewriting(response)
     by_channel = channels(see(response).texts)
-    gone: list[Path | None] = []
+    changes: list[tuple[Leaf, str]] = []
     for channel, edited in ruling.edits.items():
         leaves = by_channel.get(channel, [])
-        if not leaves:
-            continue
-        for leaf, text in zip(leaves, apart(leaves, edited), strict=True):
-            if text != leaf.text and not within(leaf.path, gone):
-                copy.write(leaf, text)
-                gone.append(bare(copy, response, leaf.path))
-    edited_response = copy.done()
+        changes += zip(leaves, apart(leaves, edited) if leaves else (), strict=True)
+    edited_response = rewritten(response, changes)
     if isinstance(response.get("output_text"), str):
         edited_response["output_text"] = text_of(edited_response)
     return edited_response
+
+
+def rewritten(data: Json, changes: Iterable[tuple[Leaf, str]]) -> Json:
+    """A copy with other texts in some places, without the log-probabilities of those that have changed."""
+    copy = Rewriting(data)
+    gone: list[Path | None] = []
+    for leaf, text in changes:
+        if text != leaf.text and not within(leaf.path, gone):
+            copy.write(leaf, text)
+            gone.append(bare(copy, data, leaf.path))
+    return copy.done()
 
 
 def bare(copy: Rewriting, data: Json, path: Path) -> Path | None:
