@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from guard.guarding.incoming import Unscannable
 from guard.window.outcomes import Channel
 from server.dialects._leaves import Leaf, Path, anywhere, embedded, identifier, without, wordy, written
+from server.dialects._logprobs import told_beside
 from server.dialects.base import Json
 
 TEXT = Channel("text")
@@ -148,14 +149,10 @@ def repeated(logprobs: object, said: Callable[[str], str]) -> str:
         if kind not in {"content", "refusal"} or type(tokens) is not list:
             beyond += (leaf.text for leaf in anywhere({kind: tokens}))
             continue
-        try:
-            spelled = "".join([token["token"] for token in tokens])
-            numbers = [number for token in tokens for number in token.get("bytes") or ()]
-            raw = bytes(numbers).decode(errors="replace")
-        except (TypeError, KeyError, AttributeError, ValueError):
-            raise ValueError(f"logprobs.{kind}: no list of tokens") from None
-        text = said(kind)
-        beyond += dict.fromkeys(each for each in (spelled, raw) if each and each != text)
+        beside = told_beside(tokens, said(kind))
+        if beside is None:
+            raise ValueError(f"logprobs.{kind}: no list of tokens")
+        beyond += [beside] if beside else []
     return "\n".join(beyond)
 
 
