@@ -94,7 +94,8 @@ class Telemetry(Protocol):
         """So many characters of a stream were held at most."""
 
     def failed(self, kind: str) -> None:
-        """A request was refused before it was looked at: `busy`, `denied`, `too_large`, `invalid_request`."""
+        """A request was refused or failed, and no decision tells of it. The kinds are those of
+        `server.dialects.base.Fault`."""
 
 
 @dataclass(frozen=True, slots=True)

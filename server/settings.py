@@ -116,6 +116,8 @@ class LimitSettings(Closed):
 
     body_bytes: Annotated[int, Field(ge=1024)] = 8 * 2**20
     """Bytes of a request's body."""
+    body_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds in which a request's body must have come."""
     messages: Annotated[int, Field(ge=1)] = 1000
     """Messages of a conversation."""
     text_chars: Annotated[int, Field(ge=100)] = 2_000_000
@@ -149,6 +151,13 @@ class TellSettings(Closed):
     """How the guard's reply is shaped."""
     block_status: Annotated[int, Field(ge=200, le=499)] = 200
     """200: the reply comes as an answer; a 4xx: as the API's own error, where nothing has been sent yet."""
+
+    @field_validator("block_status")
+    @classmethod
+    def _is_an_answer_or_an_error(cls, status: int) -> int:
+        if 200 < status < 400:
+            raise refusal([((), f"`{status}` is no status of an answer or an error", "give 200, or 400 to 499")])
+        return status
 
 
 class ReloadSettings(Closed):

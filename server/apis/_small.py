@@ -12,30 +12,17 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from guard.exchange import Exchange
-from rules.errors import WardlawError
 from rules.schema import Action
-from server.dialects.base import BadRequest, Fault
+from server.dialects.base import Fault
 from server.dialects.chat_completions.faults import fault_body
-from server.parts import AuditFailed, Busy, Denied, Parts
+from server.parts import Parts
 from server.proxy.call import NOT_TOLD, fault_headers
-from server.proxy.http import (
-    JSON,
-    Gone,
-    Headers,
-    Leaving,
-    TooLarge,
-    TooSlow,
-    headers_of,
-    read_body,
-    send_whole,
-)
+from server.proxy.http import JSON, Gone, Headers, Leaving, headers_of, read_body, send_whole
+from server.proxy.refusals import fault_of
 from server.record import Caller
 from server.upstreams.base import UpstreamFault
 
 _log = logging.getLogger(__name__)
-
-_BODY_S = 60.0
-_PATIENCE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,65 +69,47 @@ class SmallEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; whatever goes wrong is told in one line."""
         parts = self._parts
+        limits = parts.settings.limits
         try:
             headers = headers_of(scope)
             caller = parts.door.caller(headers, self._scope)
             with parts.limits.enter(caller):
-                raw = await read_body(receive, headers, parts.settings.limits.body_bytes, _BODY_S)
+                raw = await read_body(receive, headers, limits.body_bytes, limits.body_s)
                 asked = Asked(parts, caller, scope["method"], _path(scope), headers, raw)
                 told = await self._answered(asked, receive)
-            await send_whole(send, told.status, told.headers, told.body)
-            return
         except Gone:
             return
-        except Denied as error:
-            fault = Fault(error.status, "authentication" if error.status == 401 else "permission", _plain(error))
-        except Busy as error:
-            fault = Fault(429, "rate_limit", _plain(error), error.retry_after)
-        except TooLarge:
-            limit = parts.settings.limits.body_bytes
-            what = f"the request's body has more than {limit} bytes, the most this server takes"
-            fault = Fault(413, "too_large", what)
-        except TooSlow:
-            fault = Fault(408, "timeout", f"the request's body did not come within {_BODY_S:g} s")
-        except BadRequest as error:
-            fault = Fault(400, "invalid_request", _plain(error), where=error.where)
-        except TimeoutError:
-            fault = Fault(504, "timeout", f"the request took longer than {parts.settings.limits.seconds:g} s")
         except UpstreamFault as error:
             _log.warning("upstream: %s", error.what)
             message = await self._message(error, caller) if error.told else error.what
             fault = Fault(error.status, error.kind, message, error.retry_after)
-        except AuditFailed as error:
-            _log.error("audit: %s", error.what)
-            what = "the decision could not be recorded, so the request was not served"
-            fault = Fault(503, "overloaded", what, 5)
         except Exception as error:
-            # The message is left out: it may quote a client's text.
-            _log.error("a request failed: %s", type(error).__name__)
-            fault = Fault(500, "internal", "the server failed on this request")
+            fault = fault_of(error, limits)
+        else:
+            await send_whole(send, told.status, told.headers, told.body)
+            return
         parts.telemetry.failed(fault.kind)
         await send_whole(send, fault.status, fault_headers(fault), orjson.dumps(fault_body(fault)))
 
     async def _answered(self, asked: Asked, receive: Receive) -> Told:
-        leaving = Leaving(receive, patience=_PATIENCE_S)
+        leaving = Leaving(receive)
         try:
             async with asyncio.timeout(asked.parts.settings.limits.seconds):
                 return await self._handle(asked)
         except asyncio.CancelledError:
-            if not leaving.gone:
+            if not leaving.uncancel():
                 raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
             raise Gone from None
         finally:
             leaving.stop()
 
     async def _message(self, error: UpstreamFault, caller: Caller) -> str:
         """The upstream's own words, where they break no rule."""
-        with self._parts.guards.lease(caller.constitution) as guard:
-            verdict = await guard.gate.ajudge(Exchange.of("", error.told))
+        try:
+            with self._parts.guards.lease(caller.constitution) as guard:
+                verdict = await guard.gate.ajudge(Exchange.of("", error.told))
+        except Exception:  # the fault is told all the same, and none of what was not judged
+            return NOT_TOLD
         return error.told if verdict.action is Action.ALLOW else NOT_TOLD
 
 
@@ -150,10 +119,7 @@ async def passed(asked: Asked) -> Told:
     Raises:
         UpstreamFault: see `Upstream.passed`.
     """
-    parts = asked.parts
-    trace = parts.telemetry.begin(asked.headers)
-    headers = asked.onward if trace is None else {**asked.onward, **trace.headers}
-    status, body, kept = await parts.upstream.passed(asked.method, asked.path, asked.raw or None, headers)
+    status, body, kept = await asked.parts.upstream.passed(asked.method, asked.path, asked.raw or None, asked.onward)
     told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.items()]
     typed = any(name.lower() == b"content-type" for name, _ in told)
     return Told(status, body, told if typed else [JSON, *told])
@@ -164,7 +130,3 @@ def _path(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope.get("query_string", b"")
     return (raw.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
-
-
-def _plain(error: WardlawError) -> str:
-    return f"{error.what} ({error.hint})" if error.hint else error.what

@@ -25,7 +25,7 @@ from server.apis._moderating import Input, Moderation
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.dialects.base import BadRequest
 from server.parts import Parts
-from server.proxy.http import JSON
+from server.proxy.http import JSON, parsed
 from server.proxy.telling import told_headers
 from server.record import Record
 
@@ -87,7 +87,7 @@ async def moderate(asked: Asked) -> Told:
         AuditFailed: see `Audit.keep`.
     """
     parts, began = asked.parts, time.perf_counter()
-    body = _body(asked.raw)
+    body = parsed(asked.raw, asked.headers)
     inputs = _inputs(body.get("input"))
     limits = parts.settings.limits
     if len(inputs) > limits.messages:
@@ -117,17 +117,6 @@ async def moderate(asked: Asked) -> Told:
             "results": moderation.results(parts.settings.tell),
         }
     return Told(200, orjson.dumps(told), [JSON, *told_headers(decision, parts.settings.tell)])
-
-
-def _body(raw: bytes) -> dict[str, Any]:
-    try:
-        body = orjson.loads(raw)
-    except ValueError as error:
-        place = str(error).rpartition(": ")[2]
-        raise BadRequest("", f"the body is no JSON: {place}", "send one JSON object") from None
-    if type(body) is not dict:
-        raise BadRequest("", f"the body is a JSON {type(body).__name__}", "send one JSON object")
-    return body
 
 
 def _inputs(given: object) -> list[Input]:

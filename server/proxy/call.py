@@ -157,8 +157,11 @@ class Call:
         """What the client is told of an upstream's fault; the upstream's own words only where they break no rule."""
         message = error.what
         if error.told:
-            ruling = (await self.watch.rule([Answer({Channel("text"): error.told})]))[0]
-            message = error.told if ruling.untouched else ruling.edits.get(Channel("text"), NOT_TOLD)
+            try:
+                ruling = (await self.watch.rule([Answer({Channel("text"): error.told})]))[0]
+                message = error.told if ruling.untouched else ruling.edits.get(Channel("text"), NOT_TOLD)
+            except Exception:  # the fault is told all the same, and none of what was not judged
+                message = NOT_TOLD
         return Fault(error.status, error.kind, message, error.retry_after)
 
 

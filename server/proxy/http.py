@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
+import orjson
 from starlette.types import Message, Receive, Scope, Send
+
+from server.dialects.base import BadRequest
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -16,6 +20,10 @@ SSE: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # a reverse proxy that collects a stream undoes it
 ]
+
+
+PATIENCE_S = 0.25
+"""Seconds after which the server begins to listen whether the client of an answer is still there."""
 
 
 class TooLarge(Exception):
@@ -64,6 +72,24 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, se
         message = await _receive(receive, deadline - asyncio.get_running_loop().time())
 
 
+def parsed(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object that a body is.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    if headers.get("content-encoding", "identity") != "identity":
+        raise BadRequest("", "a compressed body is not taken", "send it without `content-encoding`")
+    try:
+        body = orjson.loads(raw)
+    except ValueError as error:
+        place = str(error).rpartition(": ")[2]
+        raise BadRequest("", f"the body is no JSON: {place}", "send one JSON object") from None
+    if not isinstance(body, dict):
+        raise BadRequest("", f"the body is a JSON {type(body).__name__}", "send one JSON object")
+    return body
+
+
 async def _receive(receive: Receive, seconds: float) -> Message:
     try:
         async with asyncio.timeout(seconds):
@@ -88,13 +114,19 @@ class Leaving:
     Where an answer comes soon nothing is watched: only after `patience` seconds a task begins to listen.
     """
 
-    def __init__(self, receive: Receive, *, patience: float) -> None:
+    def __init__(self, receive: Receive, *, patience: float = PATIENCE_S) -> None:
         """Watch over the current task, from now until `stop`."""
         self.gone = False
         self._receive = receive
         self._task = asyncio.current_task()
         self._listening: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(patience, self._begin)
+
+    def uncancel(self) -> bool:
+        """Whether the task was cancelled because the client has left; then it may go on, to keep what was decided."""
+        if self.gone and self._task is not None:
+            self._task.uncancel()
+        return self.gone
 
     def stop(self) -> None:
         """Watch no longer."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from server.parts import Trace
 from server.record import Record
@@ -13,6 +14,8 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.tracing import Tracing
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class ServerTelemetry:
@@ -28,9 +31,6 @@ class ServerTelemetry:
         self.log = DecisionLog(settings or LogSettings())
         self.tracing = Tracing()
         self._broken = False
-        self.first = self.metrics.first
-        self.held = self.metrics.held
-        self.failed = self.metrics.failed
 
     def begin(self, headers: Mapping[str, str]) -> Trace | None:
         """Go on with the caller's trace, or begin one."""
@@ -52,10 +52,28 @@ class ServerTelemetry:
         except Exception as error:
             self._tell(error)
 
+    def first(self, added_s: float) -> None:
+        """The first text of a stream left so many seconds after it had come."""
+        self._safely(self.metrics.first, added_s)
+
+    def held(self, characters: int) -> None:
+        """So many characters of a stream were held at most."""
+        self._safely(self.metrics.held, characters)
+
+    def failed(self, kind: str) -> None:
+        """A request was refused or failed, and no decision tells of it."""
+        self._safely(self.metrics.failed, kind)
+
     def close(self) -> None:
         """Write and send what waits. May be called twice."""
         self.log.close()
         self.tracing.close()
+
+    def _safely(self, count: Callable[[T], None], value: T) -> None:
+        try:
+            count(value)
+        except Exception as error:  # as on a full disk, where several workers count in files
+            self._tell(error)
 
     def _tell(self, error: Exception) -> None:
         # What only tells of requests must not fail them, nor fill the log with the same fault.

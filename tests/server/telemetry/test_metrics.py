@@ -56,12 +56,12 @@ def test_what_is_only_recorded_counts_as_shadow(record: Callable[..., Record]) -
 def test_faults_degraded_detectors_and_streams_are_counted(record: Callable[..., Record]) -> None:
     metrics = Metrics()
     metrics.decided(record(fault="upstream", status=502, degraded={"judge": "it is down"}))
-    metrics.failed("busy")
+    metrics.failed("rate_limit")
     metrics.first(0.002)
     metrics.held(300)
     metrics.shed(2)
     assert value(metrics, "wardlaw_faults_total", kind="upstream") == 1
-    assert value(metrics, "wardlaw_faults_total", kind="busy") == 1
+    assert value(metrics, "wardlaw_faults_total", kind="rate_limit") == 1
     assert value(metrics, "wardlaw_degraded_total", detector="judge") == 1
     assert value(metrics, "wardlaw_first_text_added_seconds_count") == 1
     assert value(metrics, "wardlaw_held_characters_bucket", le="512.0") == 1
@@ -95,20 +95,24 @@ def test_the_first_record_of_a_stream_does_not_count_twice(record: Callable[...,
 def test_telemetry_that_breaks_fails_no_request(record: Callable[..., Record], monkeypatch: Any) -> None:
     telemetry = ServerTelemetry()
 
-    def broken(_: Record) -> None:
+    def broken(_: object) -> None:
         raise RuntimeError("full")
 
-    monkeypatch.setattr(telemetry.metrics, "decided", broken)
+    for name in ("decided", "first", "held", "failed"):
+        monkeypatch.setattr(telemetry.metrics, name, broken)
     telemetry.decided(record(), None)
+    telemetry.first(0.1)
+    telemetry.held(3)
+    telemetry.failed("timeout")
     telemetry.close()
 
 
 def test_workers_metrics_are_added_up(tmp_path: Path) -> None:
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    worker = "from server.telemetry.metrics import Metrics; m = Metrics(); m.failed('busy'); m.in_flight.set(3)"
+    worker = "from server.telemetry.metrics import Metrics; m = Metrics(); m.failed('timeout'); m.in_flight.set(3)"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", worker], env=env, check=True)
     reader = "import json; from server.telemetry.metrics import Metrics; print(json.dumps(Metrics().page().decode()))"
     done = subprocess.run([sys.executable, "-c", reader], env=env, check=True, capture_output=True, text=True)
     found = samples(json.loads(done.stdout).encode())
-    assert found["wardlaw_faults_total", (("kind", "busy"),)] == 2
+    assert found["wardlaw_faults_total", (("kind", "timeout"),)] == 2
