@@ -97,7 +97,7 @@ class Served:
         os.kill(self.process.pid, number)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=10, trust_env=False)
+        return httpx.get(self.url + path, timeout=10, trust_env=False, verify=False)
 
     def health(self) -> dict[str, Any]:
         return dict(self.get("/healthz").json())
@@ -105,7 +105,9 @@ class Served:
     def ask(self, text: str, *, key: str = "", **more: Any) -> httpx.Response:
         body = {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=20, trust_env=False)
+        url = f"{self.url}/v1/chat/completions"
+        # loading certificates would take ten times as long as the request
+        return httpx.post(url, json=body, headers=headers, timeout=20, trust_env=False, verify=False)
 
     def blocks(self, text: str) -> bool:
         return bool(self.ask(text).headers["x-wardlaw-action"] == "block")

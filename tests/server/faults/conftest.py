@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -20,18 +21,16 @@ Row = dict[str, Any]
 
 
 def rows_of(served: Served, url: str = "") -> dict[str, Row]:
-    """Id -> what the audit's database has of a decision now."""
-    from sqlalchemy import text
+    """Id -> what the audit's database has of a decision now. Args: url: of a PostgreSQL, else it is the usual file."""
+    query = "select id, key, constitution, digest, action, state, status, fault, degraded from decisions"
+    if url:
+        import psycopg
 
-    from server.audit.database import Database, database_url
-
-    database = Database(url or database_url("", served.folder / "data"))
-    try:
-        with database.read() as connection:
-            found = connection.execute(text("select * from decisions"))
-            return {row["id"]: dict(row) for row in found.mappings()}
-    finally:
-        database.close()
+        with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+            return {row["id"]: row for row in connection.execute(query)}
+    with closing(sqlite3.connect(served.folder / "data" / "audit.sqlite")) as file:
+        file.row_factory = sqlite3.Row
+        return {row["id"]: dict(row) for row in file.execute(query)}
 
 
 async def kept(served: Served, ids: Iterable[str], url: str = "", within_s: float = 20.0) -> dict[str, Row]:

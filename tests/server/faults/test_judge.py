@@ -42,7 +42,7 @@ def judge(request: pytest.FixtureRequest, fake_upstream: FakeUpstream) -> str:
 async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it(
     serve: Callable[..., Served], watched: Watched, judge: str, on_error: str
 ) -> None:
-    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=0.4", rules=judged(on_error)).ready()
+    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=0.3", rules=judged(on_error)).ready()
     async with watched(served, after=on_error == "allow") as clients:
         asks = [lambda api=api, on=on: clients.ask(api=api, stream=on) for api in APIS for on in (False, True)]
         for came in await clients.load(asks):
@@ -67,11 +67,11 @@ async def test_who_waits_for_a_slow_judge_holds_up_nobody_else(
 ) -> None:
     fake_upstream.script("hang", model="judge")
     where = f"openai:{fake_upstream.url}#judge"
-    served = serve("--set", f"gate.judge={where}", "--set", "gate.judge_s=3", rules=judged("block")).ready()
+    served = serve("--set", f"gate.judge={where}", "--set", "gate.judge_s=1.5", rules=judged("block")).ready()
     async with watched(served, after=False) as clients:
         waiting = asyncio.create_task(clients.ask())
         await asyncio.to_thread(fake_upstream.asked)
-        for _ in range(20):
+        for _ in range(10):
             assert (await clients.ask(f"Please {PHRASE}.")).action == "block"
         assert not waiting.done()
         assert (await waiting).headers["x-wardlaw-degraded"] == "judge"

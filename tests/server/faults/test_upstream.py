@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.server.conftest import FakeUpstream
 from tests.server.fake_upstream import NON_ASCII, TEXT
-from tests.server.faults.clients import APIS, PHRASE, Clients
+from tests.server.faults.clients import APIS, PHRASE, Came, Clients
 from tests.server.faults.conftest import kept
 from tests.server.serving import Served
 
@@ -34,19 +35,35 @@ def servers(tmp_path_factory: pytest.TempPathFactory, fake_upstream_process: Fak
     usual = ["--upstream", url, *QUICK, *BOUNDED]
     started = [Served(folder / "own", *usual, *ASKED_IN_ALL), Served(folder / "translated", *usual)]
     try:
-        yield {served.folder.name: served.ready() for served in started}
+        yield [served.ready() for served in started]
     finally:
         for served in started:
             served.kill()
 
 
-@pytest.fixture(params=["own", "translated"])
-async def clients(request: pytest.FixtureRequest, servers: Any, watched: Watched) -> AsyncIterator[Clients]:
-    """Clients of each of them; the test's fault is over when it is seen that it still answers."""
-    fake: FakeUpstream = request.getfixturevalue("fake_upstream")
-    async with watched(servers[request.param]) as found:
-        yield found
-        fake.forget()
+class Everywhere:
+    """Clients of both servers."""
+
+    def __init__(self, all_clients: list[Clients]) -> None:
+        self.all_clients = all_clients
+
+    async def ask(self, *, stream: bool) -> list[Came]:
+        """Ask both in all APIs at once."""
+        asks = [clients.ask(api=api, stream=stream) for clients in self.all_clients for api in APIS]
+        return await asyncio.gather(*asks)
+
+    async def row(self, came: Came) -> dict[str, Any]:
+        """What the audit has of an answer."""
+        (clients,) = [each for each in self.all_clients if any(came is one for one in each.came)]
+        return (await kept(clients.served, [came.decision]))[came.decision]
+
+
+@pytest.fixture
+async def everywhere(servers: Any, watched: Watched, fake_upstream: FakeUpstream) -> AsyncIterator[Everywhere]:
+    """Clients of both; the test's fault is over when it is seen that they still answer."""
+    async with AsyncExitStack() as stack:
+        yield Everywhere([await stack.enter_async_context(watched(served)) for served in servers])
+        fake_upstream.forget()
 
 
 WHOLE = {
@@ -68,11 +85,11 @@ WHOLE = {
 
 @pytest.mark.parametrize("mode", WHOLE)
 async def test_a_broken_whole_answer_is_an_error_of_the_api(
-    clients: Clients, fake_upstream: FakeUpstream, mode: str
+    everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str
 ) -> None:
     status, why = WHOLE[mode]
     fake_upstream.script(mode, text=GUARDED, delay=3)
-    for came in await clients.load([lambda api=api: clients.ask(api=api) for api in APIS]):
+    for came in await everywhere.ask(stream=False):
         assert came.status == status, (came.api, came.raw)
         assert why in came.error
         assert not came.broken
@@ -94,11 +111,11 @@ NOT_BEGUN = {
 
 @pytest.mark.parametrize("mode", NOT_BEGUN)
 async def test_a_stream_that_never_begins_is_an_error_with_its_status(
-    clients: Clients, fake_upstream: FakeUpstream, mode: str
+    everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str
 ) -> None:
     status, why = NOT_BEGUN[mode]
     fake_upstream.script(mode, delay=3)
-    for came in await clients.load([lambda api=api: clients.ask(api=api, stream=True) for api in APIS]):
+    for came in await everywhere.ask(stream=True):
         assert came.status == status, (came.api, came.raw)
         assert why in came.error
         if mode == "e429":
@@ -117,40 +134,34 @@ BREAKS_OFF = {
 
 @pytest.mark.parametrize("mode", BREAKS_OFF)
 async def test_a_stream_that_breaks_off_ends_as_an_error_of_the_api(
-    clients: Clients, fake_upstream: FakeUpstream, mode: str
+    everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str
 ) -> None:
     fake_upstream.script(mode, text="The sea is calm. " * 8)
-    for came in await clients.load([lambda api=api: clients.ask(api=api, stream=True) for api in APIS]):
+    for came in await everywhere.ask(stream=True):
         assert not came.broken
         assert not came.is_whole
         assert BREAKS_OFF[mode] in came.error, (came.api, came.raw[-300:])
         assert came.status == 200 or not came.text
-        rows = await kept_of(clients, came.decision)
-        assert rows["fault"]
-
-
-async def kept_of(clients: Clients, decision: str) -> dict[str, Any]:
-    served = clients.served
-    return (await kept(served, [decision]))[decision]
+        assert (await everywhere.row(came))["fault"]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("mode", ["one_byte", "utf8_cut", "drip", "gzip", "crlf", "comments"])
 async def test_an_answer_that_is_cut_oddly_on_its_way_arrives_as_it_was_meant(
-    clients: Clients, fake_upstream: FakeUpstream, mode: str, stream: bool
+    everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str, stream: bool
 ) -> None:
     fake_upstream.script(mode, delay=0.01)
-    for came in await clients.load([lambda api=api: clients.ask(api=api, stream=stream) for api in APIS]):
+    for came in await everywhere.ask(stream=stream):
         assert came.is_whole, (came.api, came.raw[-300:])
         assert came.text == (NON_ASCII if mode == "utf8_cut" else TEXT)
         assert came.action == "allow"
 
 
 async def test_a_whole_answer_where_a_stream_was_asked_for_is_guarded_and_told_as_one(
-    clients: Clients, fake_upstream: FakeUpstream
+    everywhere: Everywhere, fake_upstream: FakeUpstream
 ) -> None:
     fake_upstream.script("not_a_stream")
-    for came in await clients.load([lambda api=api: clients.ask(api=api, stream=True) for api in APIS]):
+    for came in await everywhere.ask(stream=True):
         assert came.is_whole
         assert came.text == TEXT
 
@@ -160,13 +171,13 @@ async def test_a_whole_answer_where_a_stream_was_asked_for_is_guarded_and_told_a
     "mode", ["ok", "one_byte", "utf8_cut", "drip", "cut", "no_end", "garbage", "hang_mid", "endless", "not_a_stream"]
 )
 async def test_what_breaks_a_rule_leaves_by_no_fault_of_the_upstream(
-    clients: Clients, fake_upstream: FakeUpstream, mode: str, stream: bool
+    everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str, stream: bool
 ) -> None:
     fake_upstream.script(mode, text=GUARDED, delay=0.01)
-    for came in await clients.load([lambda api=api: clients.ask(api=api, stream=stream) for api in APIS]):
+    for came in await everywhere.ask(stream=stream):
         assert came.is_clean()
         assert came.is_whole or came.error
-        row = await kept_of(clients, came.decision)
+        row = await everywhere.row(came)
         assert row["action"] == "block" or row["fault"]
         if mode in ("ok", "one_byte", "utf8_cut", "drip", "not_a_stream"):
             assert row["action"] == "block", (came.api, came.raw)

@@ -86,7 +86,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 async def test_under_load_every_answer_is_wholly_of_the_old_rules_or_of_the_new(
     serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, workers: str
 ) -> None:
@@ -172,7 +172,7 @@ async def test_a_bad_file_under_load_changes_nothing_and_is_told(
         assert sum("reload failed" in line["message"] for line in served.logged()) >= 4
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 async def test_told_to_stop_it_ends_what_is_in_hand_takes_nothing_new_and_loses_nothing(
     serve: Callable[..., Served], fake_upstream: FakeUpstream, workers: str
 ) -> None:
