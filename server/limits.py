@@ -35,7 +35,7 @@ class KeysByID(Protocol):
 
 
 class Rate:
-    """Requests a minute, spread evenly: a bucket that holds a minute's worth and refills all the time.
+    """Requests a minute, spread evenly: a bucket that holds a minute's worth, at least one, and refills all the time.
 
     Source: the generic cell rate algorithm, as one number a key. The library `limits` was measured in its place: it
     starts a thread of its own at most calls, 340 us for each where requests come one by one, against 0.5 us here.
@@ -54,8 +54,10 @@ class Rate:
             0 where there was one; else the seconds until there will be.
         """
         now = self._clock()
-        full_at = max(self._full_at.get(key, 0.0), now) + _MINUTE / per_minute
-        wait = full_at - now - _MINUTE
+        one = _MINUTE / per_minute
+        full_at = max(self._full_at.get(key, 0.0), now) + one
+        # A worker's share may be less than one request a minute: a bucket without room for one would let none through.
+        wait = full_at - now - max(_MINUTE, one)
         if wait > 1e-9:
             return wait
         if key not in self._full_at and len(self._full_at) >= _FORGET:

@@ -53,6 +53,19 @@ def test_a_minute_holds_as_many_requests_as_the_key_may_send_and_refills_evenly(
     assert rate.take("a", 6) > 0
 
 
+def test_a_share_below_one_request_a_minute_lets_one_through_when_its_time_has_come() -> None:
+    clock = Clock()
+    held = limits(Key("k", "k", "", requests_per_minute=1), workers=4, clock=clock)
+    with held.enter(Caller("k")):
+        pass
+    with pytest.raises(Busy) as busy, held.enter(Caller("k")):
+        pass
+    assert busy.value.retry_after == pytest.approx(240)
+    clock.now += 240
+    with held.enter(Caller("k")):
+        pass
+
+
 def test_a_key_that_sends_too_often_is_told_when_to_come_again() -> None:
     clock = Clock()
     held = limits(Key("k", "k", "", requests_per_minute=2), clock=clock)
