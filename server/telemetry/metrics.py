@@ -67,7 +67,9 @@ class Metrics:
         self._shed: Counter = Counter("wardlaw_shed", "Requests turned away for lack of room.", **own)
         gauges: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
         self.in_flight: Gauge = Gauge("wardlaw_in_flight", "Requests in hand.", **gauges)
-        self.backlog: Gauge = Gauge("wardlaw_audit_backlog", "Records not yet in the database.", **gauges)
+        self.backlog: Gauge = Gauge(
+            "wardlaw_audit_backlog_bytes", "Bytes of decisions that are not in the database yet.", **gauges
+        )
         worst: dict[str, Any] = {"multiprocess_mode": "livemax", **own}
         self.lag: Gauge = Gauge("wardlaw_loop_lag_seconds", "How late the event loop runs.", **worst)
         self.reload_failed: Gauge = Gauge("wardlaw_reload_failed", "1 while the last reload failed.", **worst)

@@ -240,6 +240,21 @@ def metrics_in(expression: str) -> Iterator[str]:
     yield from re.findall(r"\bwardlaw_\w+", expression)
 
 
+def test_alerts_watch_kinds_of_faults_that_the_server_tells() -> None:
+    from server.dialects.chat_completions.faults import _WORDS
+
+    (alerts,) = documents("alerts.yml")
+    named = [
+        kind
+        for group in alerts["groups"]
+        for rule in group["rules"]
+        for kinds in re.findall(r'kind[=!]~?"([^"]+)"', rule["expr"])
+        for kind in kinds.split("|")
+    ]
+    assert named
+    assert set(named) <= {*_WORDS, "client_gone"}
+
+
 def test_alerts_watch_metrics_that_the_server_has() -> None:
     from server.telemetry.metrics import Metrics
 
