@@ -44,28 +44,29 @@ class Writer:
         """
         lines: dict[str, Line] = {}
         sources: dict[str, bytes] = {}
-        for each in broken:
-            self._aside(each, "its checksum is wrong")
+        # Set aside only behind what is written: a batch comes again and again while the database is away.
+        unfit = [(each, "its checksum is wrong") for each in broken]
         for payload in payloads:
             try:
                 line = decode(payload, owner)
             except (ValueError, UnicodeDecodeError) as error:
-                self._aside(payload, str(error))
+                unfit.append((payload, str(error)))
                 continue
             lines[line.values[0]] = line
             sources[line.values[0]] = payload
-        if not lines:
-            return
         faults = _faults()
         try:
-            self._insert(list(lines.values()))
+            if lines:
+                self._insert(list(lines.values()))
         except faults:
             # one of them: find it by writing each alone
             for name, line in lines.items():
                 try:
                     self._insert([line])
                 except faults as error:
-                    self._aside(sources[name], " ".join(str(getattr(error, "orig", None) or error).split()))
+                    unfit.append((sources[name], " ".join(str(getattr(error, "orig", None) or error).split())))
+        for each, why in unfit:
+            self._aside(each, why)
 
     def cut(self, owner: str) -> None:
         """Say of the decisions that a dead worker left open that their end is not known."""

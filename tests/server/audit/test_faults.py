@@ -19,7 +19,9 @@ import pytest
 
 from server.audit.database import Database
 from server.audit.drain import adopt
+from server.audit.errors import AuditError
 from server.audit.journal import segments
+from server.audit.lines import read_lines
 from server.audit.open import JOURNALS, open_audit
 from server.audit.settings import AuditSettings
 from server.audit.writer import SET_ASIDE, Writer
@@ -291,6 +293,26 @@ async def test_a_line_that_rotted_is_set_aside_and_the_rest_is_kept(
     assert drained(url, tmp_path) == 1
     assert ids(url) == {each.decision.id for each in kept if each is not kept[4]}
     assert (tmp_path / JOURNALS / SET_ASIDE).read_bytes() == lines[4]
+
+
+async def test_a_line_that_rotted_is_set_aside_once_however_often_the_database_is_away(
+    tmp_path: Path, record: Callable[..., Record]
+) -> None:
+    audit = opened(f"postgresql://u@/x?host={tmp_path}", tmp_path)
+    await audit.keep(record())
+    writer = Writer(audit.database, tmp_path)
+    (segment,) = (tmp_path / JOURNALS).glob("*.segment")
+    good = read_lines(segment, 0, segment.stat().st_size, 10).payloads
+    for _ in range(3):
+        with pytest.raises(AuditError):
+            writer.write(good, [b"rotten\n"], "owner")
+    assert writer.set_aside == 0
+    await audit.close(deadline_s=0.1)
+    there = Database(f"sqlite:///{tmp_path}/a.sqlite")
+    writer = Writer(there, tmp_path)
+    writer.write(good, [b"rotten\n"], "owner")
+    there.close()
+    assert writer.set_aside == 1
 
 
 async def test_a_row_that_the_database_refuses_is_set_aside_and_stops_no_other(
