@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from server.record import Record
     from server.settings import LogSettings
 
+_log = logging.getLogger(__name__)
+
 _LOGGER = "wardlaw"
 _EVERY_S = 0.2
 _MOST = 20_000
@@ -90,12 +92,15 @@ class DecisionLog:
         self._on = settings.decisions and settings.level in ("debug", "info")
         self._json = settings.format == "json"
         self._waiting: deque[tuple[float, Record]] = deque(maxlen=_MOST)
+        self._dropped = 0
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def write(self, record: Record) -> None:
         """Let a decision be written soon. A stream's first record, which another follows, is passed over."""
         if self._on and record.decision.complete:
+            if len(self._waiting) == _MOST:
+                self._dropped += 1
             # Without the texts: what waits here must not hold megabytes of prompts.
             self._waiting.append((time.time(), replace(record, prompt=None, answers=())))
             if self._thread is None:
@@ -120,6 +125,9 @@ class DecisionLog:
                 lines.append(self._line(*self._waiting.popleft()))
             except IndexError:
                 break
+        if self._dropped:
+            _log.warning("the log falls behind: %d lines of decisions were dropped", self._dropped)
+            self._dropped = 0
         if lines:
             with contextlib.suppress(OSError, ValueError):  # it is closed: there is nobody to tell
                 sys.stderr.write("".join(lines))

@@ -46,6 +46,22 @@ def test_a_decision_is_one_line_of_ids_and_numbers(
     assert "planted" not in json.dumps(line)
 
 
+def test_lines_that_nobody_took_in_time_are_counted(
+    record: Callable[..., Record],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("server.telemetry.logs._MOST", 3)
+    monkeypatch.setattr("server.telemetry.logs._EVERY_S", 60)
+    log = DecisionLog(LogSettings())
+    for _ in range(5):
+        log.write(record())
+    log.close()
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert "2 lines of decisions were dropped" in caplog.text
+
+
 def test_plain_lines_say_the_same_and_hold_no_text(
     record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
