@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guard.models._call import Call
 from guard.models._handover import CancelledWork, Handover
 from guard.models._shared import Shared
 from guard.models._spec import at_least, missing_hint, split_options, weights_mark
@@ -30,8 +30,6 @@ from guard.models.base import (
     ModelUnavailable,
     Piece,
     Reply,
-    TokenLogprob,
-    Usage,
 )
 
 CONTEXT = 4096
@@ -43,8 +41,6 @@ first time 64 s, from this cache 13 s. llama.cpp's own default is 8 GiB."""
 
 SLOTS = 8
 """Conversations at once, unless the name says otherwise; docs/figures/local_throughput.md has the figures."""
-
-_RANDOM_SEED = 2**32 - 1  # what llama.cpp takes as "no seed": a given seed must never fall on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class GgufModel:
         """
         if self._engine is None:
             raise ModelUnavailable(f"model `{self._identity}` is closed", "open it again")
-        call = _Call(ask)
+        call = Call(ask)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._engine.pool, self._engine.answer, call)
         except asyncio.CancelledError:
@@ -135,7 +131,7 @@ class GgufModel:
         if self._engine is None:
             raise ModelUnavailable(f"model `{self._identity}` is closed", "open it again")
         pieces: Handover[Piece, Reply] = Handover()
-        call = _Call(ask, pieces.put)
+        call = Call(ask, pieces.put)
         try:
             async with aclosing(pieces.until(self._engine.pool.submit(self._engine.answer, call))) as coming:
                 async for piece in coming:
@@ -153,79 +149,6 @@ class GgufModel:
             await asyncio.get_running_loop().run_in_executor(None, _release, engine)
 
 
-class _Call:
-    """One ask on its way through llama.cpp's stream: what came so far, and whether anyone still waits for it."""
-
-    def __init__(self, ask: Ask, told: Callable[[Piece], None] | None = None) -> None:
-        self.ask = ask
-        self.told = told
-        self.cancelled = threading.Event()
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.logprobs: list[TokenLogprob] = []
-        self.finish = ""
-        self.usage = Usage()
-        self.error: Mapping[str, Any] | None = None
-
-    def take(self, chunk: Mapping[str, Any]) -> bool:
-        """Take one chunk of the stream; True ends it."""
-        if "error" in chunk:
-            self.error = chunk["error"]
-            return True
-        for choice in chunk.get("choices", ()):
-            delta = choice.get("delta", {})
-            text, reasoning = delta.get("content") or "", delta.get("reasoning_content") or ""
-            logprobs = tuple(_logprob(token) for token in (choice.get("logprobs") or {}).get("content") or ())
-            self.text.append(text)
-            self.reasoning.append(reasoning)
-            self.logprobs.extend(logprobs)
-            self.finish = choice.get("finish_reason") or self.finish
-            if self.told is not None and (text or reasoning or logprobs):
-                self.told(Piece(text, reasoning, logprobs))
-        if usage := chunk.get("usage"):
-            self.usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
-        return self.cancelled.is_set()
-
-    def request(self) -> dict[str, Any]:
-        """The request as llama.cpp reads it."""
-        sampling = self.ask.sampling
-        request: dict[str, Any] = {
-            "messages": [
-                {"role": message.role, "content": message.content}
-                | ({"reasoning_content": message.reasoning} if message.reasoning else {})
-                for message in self.ask.messages
-            ],
-            "max_tokens": sampling.max_tokens,
-            # llama.cpp's own defaults (top-k 40, min-p 0.05) would sample otherwise than the ask and the row say
-            "samplers": ["temperature", "top_p"],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "stop": list(sampling.stop),
-            "cache_prompt": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if sampling.seed is not None:
-            request["seed"] = sampling.seed % _RANDOM_SEED
-        if self.ask.schema is not None:
-            request["json_schema"] = dict(self.ask.schema)
-        if self.ask.template:
-            request["chat_template_kwargs"] = dict(self.ask.template)
-        if self.ask.logprobs:
-            request |= {"logprobs": True, "top_logprobs": self.ask.logprobs}
-        return request
-
-    def reply(self) -> Reply:
-        """The whole answer."""
-        return Reply(
-            text="".join(self.text),
-            finish="length" if self.finish == "length" else "stop",
-            reasoning="".join(self.reasoning) or None,
-            usage=self.usage,
-            logprobs=tuple(self.logprobs) if self.ask.logprobs else None,
-        )
-
-
 class _Engine:
     """One file in memory, with its threads. Shared by all that opened it the same way."""
 
@@ -235,7 +158,7 @@ class _Engine:
         # one thread a slot: asks beyond the slots wait here, where a cancelled one costs nothing
         self.pool = ThreadPoolExecutor(key.slots, thread_name_prefix="gguf")
 
-    def answer(self, call: _Call) -> Reply:
+    def answer(self, call: Call) -> Reply:
         """Answer one call; runs in a thread of the pool, llama.cpp joins the calls of all threads into one batch."""
         if call.cancelled.is_set():
             return call.reply()
@@ -320,8 +243,3 @@ def _check_file(path: Path, name: str) -> None:
 def _cores() -> int:
     """The cores this process may use, which in a container can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _logprob(token: Mapping[str, Any]) -> TokenLogprob:
-    top = {str(other["token"]): float(other["logprob"]) for other in token.get("top_logprobs") or ()}
-    return TokenLogprob(str(token["token"]), float(token["logprob"]), top)

@@ -8,7 +8,6 @@ A JSON Schema cannot be enforced here: `Ask.schema` is left to the prompt.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -17,7 +16,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from guard.exchange import Message
 from guard.models._batch import LengthBatcher
 from guard.models._draw import Draw, Ends, RowState
 from guard.models._handover import CancelledWork, Handover
@@ -25,6 +23,7 @@ from guard.models._hub import Loaded, Place, find, load
 from guard.models._shared import Shared
 from guard.models._spec import at_least, one_of, split_options
 from guard.models._spelling import Teller
+from guard.models._template import reads_parts, turns_of
 from guard.models.base import (
     Ask,
     ChatModel,
@@ -165,7 +164,7 @@ class _Engine:
         self.loaded: Loaded = load(place)
         known = [length for length in (self.loaded.context, context) if length]
         self.context = min(known) if known else None
-        self.in_parts = _reads_parts(self.loaded.tokenizer)
+        self.in_parts = reads_parts(self.loaded.tokenizer)
         self.prompts = ThreadPoolExecutor(1, thread_name_prefix="prompts")
         self.batcher: LengthBatcher[_Row, Reply] = LengthBatcher(
             self.answer,
@@ -181,7 +180,7 @@ class _Engine:
 
         tokenizer = self.loaded.tokenizer
         try:
-            turns = _turns(row.ask.messages, in_parts=self.in_parts)
+            turns = turns_of(row.ask.messages, in_parts=self.in_parts)
             told = {**row.ask.template, "tokenize": False, "add_generation_prompt": True}
             text = str(tokenizer.apply_chat_template(turns, **told))
         except (TemplateError, TypeError) as error:
@@ -273,29 +272,6 @@ def split_reasoning(text: str, *, thinking: bool = False) -> tuple[str | None, s
     inner = text.lstrip().removeprefix(_THINK) if opened else text
     reasoning, _, answer = inner.partition(_THOUGHT)
     return reasoning.strip() or None, answer.lstrip()
-
-
-def _turns(messages: Sequence[Message], *, in_parts: bool) -> list[dict[str, Any]]:
-    """The messages as a chat template reads them."""
-    return [
-        {"role": message.role, "content": [{"type": "text", "text": message.content}] if in_parts else message.content}
-        | ({"reasoning_content": message.reasoning} if message.reasoning else {})
-        for message in messages
-    ]
-
-
-def _reads_parts(tokenizer: Any) -> bool:
-    """Whether the chat template reads a message as a list of parts, and of a plain string makes nothing at all.
-
-    Templates of models that also see images do; a guard model would call the empty conversation safe.
-    """
-    probe = [Message("user", "is-this-read")]
-    for in_parts in (False, True):
-        # a template may fail in any way on a form, or for want of a variable, that it does not know
-        with contextlib.suppress(Exception):
-            if "is-this-read" in tokenizer.apply_chat_template(_turns(probe, in_parts=in_parts), tokenize=False):
-                return in_parts
-    return False
 
 
 def _release(key: Any) -> None:

@@ -21,12 +21,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from guard.models._endpoint import Endpoint, read_endpoint
+from guard.models._faults import fault_of, unavailable
 from guard.models._limit import Limit
 from guard.models._patience import GivenUp, Passing, persist
 from guard.models._refusals import NotThere, Refusal, meaning, read_refusal, refusal_in
 from guard.models._responses import pieces_of, read_answer, read_body
 from guard.models._wire import Dialect
-from guard.models.base import Ask, ModelConfigError, ModelError, ModelUnavailable, Piece, Reply
+from guard.models.base import Ask, ModelConfigError, ModelError, Piece, Reply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -94,7 +95,7 @@ class OpenAIModel:
             return await persist(lambda deadline: self._attempt(ask, deadline), first, patience)
         except GivenUp as over:
             given_up = over
-        raise self._unavailable(given_up)
+        raise unavailable(given_up, self._endpoint)
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Piece, None]:
         """Answer one conversation piece by piece; closing the generator closes its connection.
@@ -117,7 +118,7 @@ class OpenAIModel:
                 if first is not None:
                     response = await persist(lambda deadline: self._begin(ask, deadline), first, patience)
             except GivenUp as over:
-                raise self._unavailable(over) from None
+                raise unavailable(over, self._endpoint) from None
             try:
                 async with aclosing(pieces_of(response, ask, self._endpoint)) as pieces:
                     async for piece in pieces:
@@ -199,7 +200,7 @@ class OpenAIModel:
                     return refusal_in(answer, 200), response.headers
                 return answer, response.headers
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
-            fault = self._fault(error, deadline)
+            fault = fault_of(error, deadline, self._endpoint)
         raise fault
 
     async def _begin(self, ask: Ask, deadline: float) -> aiohttp.ClientResponse:
@@ -228,7 +229,7 @@ class OpenAIModel:
                 async with response:
                     refusal = read_refusal(response.status, await read_body(response))
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                fault = self._fault(error, deadline)
+                fault = fault_of(error, deadline, self._endpoint)
             else:
                 refused = meaning(refusal, response.headers, self._endpoint)
                 plain = type(refused) is ModelError
@@ -238,26 +239,6 @@ class OpenAIModel:
                 dialect = narrower
                 continue
             raise fault
-
-    def _fault(self, error: BaseException, deadline: float) -> Passing | ModelConfigError:
-        """What a failed request means."""
-        import aiohttp
-
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
-            why = self._endpoint.scrub(str(error))
-            hint = "check the address, and that this machine trusts the server's certificate"
-            return ModelConfigError(f"`{self._endpoint.base}` cannot be connected to: {why}", hint)
-        if isinstance(error, ValueError | RecursionError):
-            return Passing("broken", "answers with what is no JSON")
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return Passing("down", "takes no connection in time")
-        if isinstance(error, TimeoutError):
-            return Passing("broken", f"gave no answer within {round(deadline, 2):g} s", overload=True)
-        if isinstance(error, aiohttp.ClientConnectorError):
-            refused = isinstance(error.os_error, ConnectionRefusedError)
-            why = "connection refused" if refused else error.strerror or type(error).__name__
-            return Passing("down", f"takes no connection: {self._endpoint.scrub(why)}")
-        return Passing("broken", f"broke off its answer ({type(error).__name__})")
 
     def _session_here(self) -> aiohttp.ClientSession:
         session = self._session
@@ -314,21 +295,6 @@ class OpenAIModel:
         offered = endpoint.scrub(", ".join(names[:20]))
         hint = f"did you mean `{near[0]}`? it offers: {offered}" if near else f"it offers: {offered}"
         return ModelConfigError(f"`{endpoint.base}` has no model `{endpoint.model}`", hint)
-
-    def _unavailable(self, over: GivenUp) -> ModelUnavailable:
-        last, base = over.last, self._endpoint.base
-        tried = f"{over.attempts} attempt{'s' if over.attempts > 1 else ''} in {round(over.spent, 1):g} s"
-        if last.kind == "down":
-            hint = "start the server, or check host and port in the model's name"
-        elif last.kind == "busy":
-            asked = f"it asks to wait {round(last.retry_after, 1):g} s; " if last.retry_after else ""
-            hint = f"{asked}wait longer with `WARDLAW_PATIENCE=seconds`, or send fewer calls at once"
-        elif last.overload:
-            hint = "give an attempt longer with `WARDLAW_CALL_TIMEOUT=seconds`, or send fewer calls at once"
-        else:
-            hint = "look at the server's log, and at what stands between it and here"
-        what = f"`{base}` {last.what} (`{self._endpoint.model}`, {tried})"
-        return ModelUnavailable(what, hint, endpoint_down=last.kind == "down")
 
 
 def _data(body: bytes) -> bytes | io.BytesIO:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
-import socket
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import orjson
 
-from server.upstreams._address import checked, is_plain, proxy_for
-from server.upstreams._headers import ANTHROPIC_VERSION, back, names_there
+from server.upstreams._address import checked, is_plain
+from server.upstreams._headers import back, names_there
 from server.upstreams._refusals import refused
+from server.upstreams._session import new_sockets, open_session
 from server.upstreams._stream import HttpStream
 from server.upstreams.base import Answered, UpstreamFault
 
@@ -30,9 +29,6 @@ _USUAL: Final = {"openai": ("chat_completions",), "anthropic": ("messages",)}
 _WARNED_ABOVE = 2**20
 """aiohttp warns about bytes longer than this, but sends files of any length in pieces."""
 _MOST_OF_AN_ERROR = 64 * 2**10
-_new_sockets: ContextVar[list[bool] | None] = ContextVar("new sockets of a request", default=None)
-"""Where a request that opens a connection notes that it does; aiohttp's own tracing would cost every request a fifth
-of its time."""
 _READY_S = 1.0
 """Seconds that an answer to `ready` holds good."""
 
@@ -193,8 +189,7 @@ class HttpUpstream:
         again = True
         while True:
             body = io.BytesIO(data) if data is not None and len(data) > _WARNED_ABOVE else data
-            fresh: list[bool] = []
-            _new_sockets.set(fresh)
+            fresh = new_sockets()
             try:
                 return await session.request(
                     method,
@@ -300,33 +295,6 @@ class HttpUpstream:
 
     def _open_session(self) -> aiohttp.ClientSession:
         """A session of the running loop. Must not await, or two first calls would open two."""
-        import aiohttp
-
-        settings = self._settings
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "wardlaw"}
-        if settings.kind == "anthropic":
-            headers["anthropic-version"] = ANTHROPIC_VERSION
-            if self._key:
-                headers["x-api-key"] = self._key
-        elif self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        session = aiohttp.ClientSession(
-            headers=headers,
-            proxy=proxy_for(self._base),
-            timeout=aiohttp.ClientTimeout(
-                total=settings.total_s, connect=settings.connect_s, sock_read=settings.first_s
-            ),
-            connector=aiohttp.TCPConnector(limit=settings.connections, ttl_dns_cache=60, socket_factory=_noted_socket),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        session = open_session(self._settings, self._base, self._key)
         self._sessions[asyncio.get_running_loop()] = session
         return session
-
-
-def _noted_socket(address: aiohttp.connector.AddrInfoType) -> socket.socket:
-    """A socket for a new connection, noted for the request that needs it."""
-    sockets = _new_sockets.get()
-    if sockets is not None:
-        sockets.append(True)
-    family, kind, protocol = address[:3]
-    return socket.socket(family, kind, protocol)
