@@ -56,6 +56,7 @@ class InForce:
     def __init__(self, guards: Mapping[str, Guard]) -> None:
         """The guards to begin with; they are closed with this."""
         self._held = {name: _Held(guard) for name, guard in guards.items()}
+        self._closed = False
 
     def lease(self, name: str) -> Lease:
         """The guard of a constitution as it is now; it is not closed before the lease ends, whatever is reloaded.
@@ -68,15 +69,15 @@ class InForce:
             raise Denied(403, f"the constitution {quoted(name)} is not in force", "ask for a key of another one")
         return Lease(held)
 
-    def names(self) -> tuple[str, ...]:
-        """All that are in force."""
-        return tuple(self._held)
-
     def swap(self, guards: Mapping[str, Guard]) -> None:
         """Put guards in force, all in one step: no request sees some of them old and some new.
 
-        Each old guard is closed when its last request has ended.
+        Each old guard is closed when its last request has ended; the new ones at once where all is closed already.
         """
+        if self._closed:
+            for guard in guards.values():
+                _close(guard)
+            return
         retired = [self._held[name] for name in guards if name in self._held]
         self._held = {**self._held, **{name: _Held(guard) for name, guard in guards.items()}}
         for held in retired:
@@ -85,6 +86,7 @@ class InForce:
 
     def close(self) -> None:
         """Close all guards, whoever holds them. May be called twice."""
+        self._closed = True
         held, self._held = self._held, {}
         for each in held.values():
             if not each.retired:

@@ -124,6 +124,8 @@ class Supervisor:
 
     def _answer(self, number: int) -> None:
         if number == signal.SIGHUP:
+            if self._stopping_since is not None:
+                return
             # One that does not listen yet reads the new rules anyway, or has no handler yet.
             self._send(signal.SIGHUP, only_listening=True)
         elif number in (signal.SIGTERM, signal.SIGINT):

@@ -151,6 +151,10 @@ class _Server(uvicorn.Server):
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+            # The usual answer to SIGHUP is to die, and the parts are still to be closed.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            for task in self._reloading:
+                task.cancel()
             if orphaned is not None:
                 loop.remove_reader(orphaned.fileno())
 
@@ -173,6 +177,8 @@ class _Server(uvicorn.Server):
             self.stop()
 
     def _reload(self, reload: Callable[[], Any]) -> None:
+        if self._running.draining:
+            return
         task = asyncio.get_running_loop().create_task(reload())
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)

@@ -203,6 +203,19 @@ async def test_requests_in_hand_end_under_the_rules_they_began_with_and_then_the
         await closed.wait()
 
 
+async def test_rules_that_are_ready_only_after_the_end_are_closed_with_the_rest(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = build(load_checked([str(server.path)]), ServerSettings(gate=GateSettings(meaning=False)))
+    closed = []
+    monkeypatch.setattr(late.guard.gate, "close", lambda: closed.append(late))
+    server.guards.close()
+    server.guards.swap({"default": late.guard})
+    assert closed == [late]
+    with pytest.raises(Denied):
+        server.guards.lease("default")
+
+
 async def test_reloads_that_come_together_are_done_one_after_the_other(server: Server) -> None:
     server.write(RULES.replace("chest code", "vault code"))
     outcomes = [done[0].outcome for done in await asyncio.gather(*(server.reloader.reload("file") for _ in range(4)))]

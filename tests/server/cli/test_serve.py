@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,18 @@ def test_a_second_signal_ends_it_at_once(serve: Callable[..., Served], fake_upst
     served.tell(signal.SIGINT)
     assert served.ended() == 1
     stream.join()
+
+
+@pytest.mark.slow
+def test_a_reload_that_is_asked_for_at_the_end_cuts_nothing_short(serve: Callable[..., Served]) -> None:
+    served = serve("--database", "postgresql://nobody@127.0.0.1:9/nothing").ready()
+    assert served.ask("hello").status_code == 200
+    served.tell(signal.SIGTERM)
+    # closing waits for the database, which does not come
+    while served.process.poll() is None:
+        served.tell(signal.SIGHUP)
+        time.sleep(0.05)
+    assert served.ended() == 0
 
 
 def test_while_it_drains_with_a_delay_it_takes_requests_and_is_not_ready(serve: Callable[..., Served]) -> None:
