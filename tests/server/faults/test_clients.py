@@ -12,13 +12,17 @@ import pytest
 
 from tests.server.conftest import FakeUpstream
 from tests.server.faults.clients import APIS, PATHS, Clients, body_of, until
-from tests.server.faults.conftest import rows_of
+from tests.server.faults.conftest import kept, rows_of
 from tests.server.serving import Served
 
-Watched = Callable[[Served], AbstractAsyncContextManager[Clients]]
+Watched = Callable[..., AbstractAsyncContextManager[Clients]]
 
 SOON_S = 5.0
 """Within which the upstream sees that nobody waits any more: about one second, on a machine that does nothing else."""
+
+
+TOLD: set[str] = set()
+"""Decisions that clients of this file were told of."""
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +32,17 @@ def served(tmp_path_factory: pytest.TempPathFactory, fake_upstream_process: Fake
     started = Served(folder, "--upstream", fake_upstream_process.url, "--set", apis, "--set", "limits.lag_ms=0")
     try:
         yield started.ready()
+        asyncio.run(kept(started, TOLD))
     finally:
         started.kill()
 
 
 @pytest.fixture
 async def clients(served: Served, watched: Watched, fake_upstream: FakeUpstream) -> AsyncIterator[Clients]:
-    async with watched(served) as found:
+    async with watched(served, keep=False) as found:
         yield found
         fake_upstream.forget()
+    TOLD.update(found.told)
 
 
 def left(served: Served) -> int:

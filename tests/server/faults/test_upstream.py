@@ -17,11 +17,11 @@ from tests.server.faults.clients import APIS, PHRASE, Came, Clients
 from tests.server.faults.conftest import kept
 from tests.server.serving import Served
 
-Watched = Callable[[Served], AbstractAsyncContextManager[Clients]]
+Watched = Callable[..., AbstractAsyncContextManager[Clients]]
 
 BROKEN_OFF = "broke off its"
 LATE = "in time"
-QUICK = ["--set", "upstream.first_s=0.8", "--set", "upstream.gap_s=0.6", "--set", "limits.lag_ms=0"]
+QUICK = ["--set", "upstream.first_s=1.2", "--set", "upstream.gap_s=0.6", "--set", "limits.lag_ms=0"]
 BOUNDED = ["--set", "upstream.answer_bytes=65536"]
 ASKED_IN_ALL = ["--set", 'upstream.apis=["chat_completions", "messages", "responses"]']
 GUARDED = f"All is calm. Now {PHRASE} at once, I say, and {PHRASE.upper()} again. " + "The tide goes out. " * 6
@@ -35,7 +35,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory, fake_upstream_process: Fak
     usual = ["--upstream", url, *QUICK, *BOUNDED]
     started = [Served(folder / "own", *usual, *ASKED_IN_ALL), Served(folder / "translated", *usual)]
     try:
-        yield [served.ready() for served in started]
+        told: dict[Served, set[str]] = {served.ready(): set() for served in started}
+        yield told
+        for served, ids in told.items():
+            assert ids
+            asyncio.run(kept(served, ids))
     finally:
         for served in started:
             served.kill()
@@ -47,23 +51,26 @@ class Everywhere:
     def __init__(self, all_clients: list[Clients]) -> None:
         self.all_clients = all_clients
 
-    async def ask(self, *, stream: bool) -> list[Came]:
-        """Ask both in all APIs at once."""
+    async def ask(self, *, stream: bool, at_once: bool = True) -> list[Came]:
+        """Ask both in all APIs."""
         asks = [clients.ask(api=api, stream=stream) for clients in self.all_clients for api in APIS]
-        return await asyncio.gather(*asks)
+        return list(await asyncio.gather(*asks)) if at_once else [await ask for ask in asks]
 
-    async def row(self, came: Came) -> dict[str, Any]:
-        """What the audit has of an answer."""
-        (clients,) = [each for each in self.all_clients if any(came is one for one in each.came)]
-        return (await kept(clients.served, [came.decision]))[came.decision]
+    async def rows(self) -> dict[str, dict[str, Any]]:
+        """What the audit has of all answers."""
+        found = await asyncio.gather(*(kept(clients.served, clients.told) for clients in self.all_clients))
+        return {decision: row for rows in found for decision, row in rows.items()}
 
 
 @pytest.fixture
 async def everywhere(servers: Any, watched: Watched, fake_upstream: FakeUpstream) -> AsyncIterator[Everywhere]:
     """Clients of both; the test's fault is over when it is seen that they still answer."""
     async with AsyncExitStack() as stack:
-        yield Everywhere([await stack.enter_async_context(watched(served)) for served in servers])
+        all_clients = [await stack.enter_async_context(watched(served, keep=False)) for served in servers]
+        yield Everywhere(all_clients)
         fake_upstream.forget()
+    for clients in all_clients:
+        servers[clients.served] |= clients.told
 
 
 WHOLE = {
@@ -89,7 +96,7 @@ async def test_a_broken_whole_answer_is_an_error_of_the_api(
 ) -> None:
     status, why = WHOLE[mode]
     fake_upstream.script(mode, text=GUARDED, delay=3)
-    for came in await everywhere.ask(stream=False):
+    for came in await everywhere.ask(stream=False, at_once=mode != "endless"):
         assert came.status == status, (came.api, came.raw)
         assert why in came.error
         assert not came.broken
@@ -142,7 +149,7 @@ async def test_a_stream_that_breaks_off_ends_as_an_error_of_the_api(
         assert not came.is_whole
         assert BREAKS_OFF[mode] in came.error, (came.api, came.raw[-300:])
         assert came.status == 200 or not came.text
-        assert (await everywhere.row(came))["fault"]
+    assert all(row["fault"] for row in (await everywhere.rows()).values())
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -174,10 +181,12 @@ async def test_what_breaks_a_rule_leaves_by_no_fault_of_the_upstream(
     everywhere: Everywhere, fake_upstream: FakeUpstream, mode: str, stream: bool
 ) -> None:
     fake_upstream.script(mode, text=GUARDED, delay=0.01)
-    for came in await everywhere.ask(stream=stream):
+    answers = await everywhere.ask(stream=stream)
+    rows = await everywhere.rows()
+    for came in answers:
         assert came.is_clean()
         assert came.is_whole or came.error
-        row = await everywhere.row(came)
+        row = rows[came.decision]
         assert row["action"] == "block" or row["fault"]
         if mode in ("ok", "one_byte", "utf8_cut", "drip", "not_a_stream"):
             assert row["action"] == "block", (came.api, came.raw)
