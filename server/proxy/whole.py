@@ -33,8 +33,7 @@ async def answer_whole(call: Call) -> None:
         await refuse(call, reply)
         return
     data, sent = carried_out(call, answered.data, answers, rulings)
-    unchanged = answered.body if data is answered.data else None
-    await call.finish(answered.status, data, unchanged, sent, handed_on=answered.headers)
+    await call.finish(answered.status, data, _written(data), sent, handed_on=answered.headers)
 
 
 async def judged(call: Call, body: dict[str, Any], answered: Answered) -> tuple[list[Answer], list[Ruling]]:
@@ -77,6 +76,19 @@ async def refuse(call: Call, reply: str) -> None:
         return
     data = call.dialect.reply(call.body, reply, tell.ending)
     await call.finish(200, data, orjson.dumps(data), [{Channel("text"): reply}])
+
+
+def _written(data: dict[str, Any]) -> bytes:
+    """An answer's bytes, written anew: a member that is named twice would say one thing to the gate and another to a
+    client that reads the first of the two.
+
+    Raises:
+        UpstreamFault: it is nested too deep.
+    """
+    try:
+        return orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        raise UpstreamFault(502, "upstream", "the upstream's answer is nested too deep") from None
 
 
 def _texts(answer: Answer, ruling: Ruling) -> Mapping[Channel, str]:

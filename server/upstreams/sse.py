@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from guard.models._sse import Frame, Frames, TooLong
 from server.upstreams.base import Event, UpstreamFault
 
+_NAME = re.compile(rb"[\w.-]{1,64}")
+_DONE = b"data: [DONE]\n\n"
+
 
 class Events:
     """The events of one stream, from chunks cut anywhere.
 
-    `Event.raw` has the lines of an event as they came and `\\n\\n` as its end, whatever ended it. Lines that carry
-    neither data nor a name are left out of it, and an event of such lines only is a bare comment: what nobody reads
-    is not sent on.
+    `Event.raw` says what was read and no more: the data is written anew, since a member that is named twice says one
+    thing to a reader of the first and another to a reader of the last. A name that is no single word goes, and so do
+    comments, ids and unknown lines; an event of such lines only is a bare comment.
     """
 
     __slots__ = ("_frames",)
@@ -51,8 +56,12 @@ def _event(frame: Frame) -> Event:
         data = orjson.loads(frame.data)
     except ValueError:
         if frame.data.strip() == b"[DONE]":
-            return Event(frame.raw, None, name, "done")
+            return Event(_DONE, None, name, "done")
         data = None
     if not isinstance(data, dict):
         raise UpstreamFault(502, "upstream", "the upstream's stream has an event that is no JSON object")
-    return Event(frame.raw, data, name)
+    head = b"event: " + frame.name + b"\n" if frame.name and _NAME.fullmatch(frame.name) else b""
+    try:
+        return Event(head + b"data: " + orjson.dumps(data) + b"\n\n", data, name)
+    except orjson.JSONEncodeError:
+        raise UpstreamFault(502, "upstream", "the upstream's stream has an event that is nested too deep") from None

@@ -70,6 +70,17 @@ FAULTS = {
 """Likewise -> ways on which a translation refuses the answer, which is told as an error."""
 
 
+DISGUISED = {
+    "base64",
+    "zero-width characters",
+    "letters of another alphabet",
+    "log-probabilities",
+    "tool arguments with escaped letters",
+    "tool arguments in chunks of one letter",
+}
+"""Places where a text cannot be looked for as it stands."""
+
+
 @pytest.mark.parametrize(("place", "api", "upstream", "stream"), CELLS)
 def test_nothing_of_it_leaves(stands: Stands, when: str, place: str, api: str, upstream: str, stream: bool) -> None:
     stand = stands(upstream, when)
@@ -92,3 +103,20 @@ def test_nothing_of_it_leaves(stands: Stands, when: str, place: str, api: str, u
         return
     assert [rule["id"] for rule in decision["rules"]] == [RULE_IDS[when]]
     assert TITLE.lower() in got.texts.lower()
+
+
+@pytest.mark.parametrize(("place", "api", "upstream", "stream"), CELLS)
+def test_a_harmless_text_in_the_same_place_leaves(
+    stands: Stands, place: str, api: str, upstream: str, stream: bool
+) -> None:
+    stand = stands(upstream)
+    stand.answers(ANSWERS[place][spoken(api, upstream)]("row to the lighthouse"), stream=stream)
+    got = stand.ask(api, asked(api, place), stream=stream)
+    way = (api, upstream)
+    if way in FAULTS.get((place, stream), ()) or place == "an unknown kind of block":
+        return
+    assert stand.decision(got)["action"] == "allow"
+    assert got.status == 200
+    assert "error" not in got.ending
+    if way not in LOST.get((place, stream), ()) and place not in DISGUISED:
+        assert "lighthouse" in got.texts

@@ -9,8 +9,8 @@ from server.upstreams.sse import Events
 
 
 def test_an_event_has_its_name_data_and_bytes() -> None:
-    raw = b'event: ping\ndata: {"type": "ping"}\n\n'
-    (event,) = Events().feed(raw)
+    raw = b'event: ping\ndata: {"type":"ping"}\n\n'
+    (event,) = Events().feed(raw.replace(b'"type":', b'"type" : '))
     assert (event.raw, event.data, event.name, event.kind) == (raw, {"type": "ping"}, "ping", "data")
 
 
@@ -35,3 +35,13 @@ def test_data_that_is_no_json_object_is_the_upstreams_fault(data: bytes) -> None
 def test_an_event_too_long_is_the_upstreams_fault() -> None:
     with pytest.raises(UpstreamFault, match="more than 100 bytes"):
         Events(most_bytes=100).feed(b"data: " + b"x" * 200)
+
+
+def test_an_event_says_what_was_read_of_it_and_no_more() -> None:
+    sent = b'id: 7\nevent: a b\ndata: {"said":"one","said":"two"}\n\nevent: x\ndata: [DONE]\n\n'
+    assert [event.raw for event in Events().feed(sent)] == [b'data: {"said":"two"}\n\n', b"data: [DONE]\n\n"]
+
+
+def test_an_event_that_is_nested_too_deep_is_refused() -> None:
+    with pytest.raises(UpstreamFault, match="nested too deep"):
+        Events().feed(b'data: {"a":' + b"[" * 500 + b"]" * 500 + b"}\n\n")
