@@ -37,14 +37,20 @@ class Running:
         found = {name: fault() for name, fault in self.faults.items()}
         return {name: fault for name, fault in found.items() if fault}
 
-    def reload_told(self) -> dict[str, Any]:
-        """The state of the rules, a constitution: its digest, and what came of the last reload."""
+    def reload_told(self, details: bool) -> dict[str, Any]:
+        """The state of the rules, a constitution: its digest, and what came of the last reload.
+
+        Args:
+            details: which rules have changed, or why it failed, as well.
+        """
         if self.reloader is None:
             return {}
         told: dict[str, Any] = {}
         for name, digest in self.reloader.digests.items():
             last = self.reloader.last.get(name)
-            told[name] = {"digest": digest, "reload": last.told() if last else {"outcome": "never"}}
+            told[name] = {"digest": digest, "reload": {"outcome": last.outcome if last else "never"}}
             if last:
+                if details:
+                    told[name]["reload"] = last.told()
                 told[name]["reload"]["at"] = last.at
         return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from server.parts import Denied, Parts
 from server.record import Caller
 from server.settings import is_loopback
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 def routes(parts: Parts) -> list[BaseRoute]:
@@ -52,9 +53,11 @@ def admitted(parts: Parts, request: Request) -> Caller:
     headers = request.headers
     if parts.settings.auth == "keys":
         return parts.door.caller({name.lower(): value for name, value in headers.items()}, "admin")
-    # A reverse proxy on this machine brings strangers to loopback, and a web page can make its reader's browser ask.
-    strange = [name for name in (*_FORWARDED, "origin") if name in headers]
-    if request.client is None or not is_loopback(request.client.host) or strange:
+    # A reverse proxy on this machine brings strangers to loopback, and a web page can make its reader's browser ask, by
+    # a name of its own that it lets stand for this machine.
+    strange = any(name in headers for name in (*_FORWARDED, "origin"))
+    asked = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    if request.client is None or strange or not (is_loopback(request.client.host) and is_loopback(asked)):
         raise Denied(403, "without keys, this is only for requests from the machine itself", "set `auth: keys`")
     return Caller("")
 

@@ -10,27 +10,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from server.parts import Parts
+from server.apis.admin import admitted
+from server.parts import Denied, Parts
 
 _HEADERS = {"cache-control": "no-store"}
 
 
-def routes(parts: Parts) -> list[BaseRoute]:
-    """Both. Neither needs a key: probes have none, and no text of a client is in them."""
+_HIDDEN = "administrators are told why"
 
-    async def healthz(_: Request) -> Response:
+
+def routes(parts: Parts) -> list[BaseRoute]:
+    """Both. Neither needs a key: probes have none, and no text of a client is in them.
+
+    Why something fails may quote a rule's pattern or name machines, so only administrators are told that.
+    """
+
+    async def healthz(request: Request) -> Response:
         running = parts.running
-        degraded = dict(running.degraded)
+        known = _is_known(parts, request)
         failed = running.reloader.failed if running.reloader else {}
         told = {
             "status": "draining" if running.draining else "ok",
             "reload": "failed" if failed else "ok",
-            "constitutions": running.reload_told(),
-            "upstream": parts.upstream.identity,
-            "degraded": degraded,
+            "constitutions": running.reload_told(known),
+            "degraded": {name: why if known else _HIDDEN for name, why in running.degraded.items()},
             "pid": running.pid,
             "up_s": round(time.time() - running.started, 1),
         }
+        if known:
+            told["upstream"] = parts.upstream.identity
         health = getattr(parts.audit, "health", None)
         if health is not None:
             now = health()
@@ -51,6 +59,15 @@ def routes(parts: Parts) -> list[BaseRoute]:
     return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
 
 
+def _is_known(parts: Parts, request: Request) -> bool:
+    """Whether an administrator asks."""
+    try:
+        admitted(parts, request)
+    except Denied:
+        return False
+    return True
+
+
 async def _upstream_ready(parts: Parts) -> bool:
     try:
         return await parts.upstream.ready()
@@ -67,7 +84,7 @@ OPENAPI: dict[str, Any] = {
     "paths": {
         "/healthz": {
             "get": {
-                "summary": "How this worker fares: rules in force, last reload, audit, what runs degraded.",
+                "summary": "How this worker fares: rules in force, last reload, audit, what is degraded.",
                 "tags": ["running"],
                 "responses": {"200": {"description": "It is alive.", **_ANSWER}},
             }

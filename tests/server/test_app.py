@@ -64,7 +64,7 @@ async def start(tmp_path: Path, fake_upstream: Any) -> AsyncIterator[Callable[..
             stack.push_async_callback(opened.close)
             await stack.enter_async_context(opened.running())
             transport = httpx.ASGITransport(app_of(given, opened), client=(peer, 1))
-            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://wardlaw"))
+            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080"))
             return Running(opened, client, tmp_path)
 
         yield started
@@ -166,8 +166,28 @@ async def test_without_keys_only_the_machine_itself_reloads(start: Callable[...,
     near, far = await start(), await start(peer="10.0.0.7")
     assert (await near.client.post("/admin/reload")).status_code == 200
     assert (await far.client.post("/admin/reload")).status_code == 403
-    for name in ("x-forwarded-for", "forwarded", "origin"):
+    for name in ("x-forwarded-for", "forwarded", "origin", "host"):
         assert (await near.client.post("/admin/reload", headers={name: "x"})).status_code == 403
+    assert (await near.client.post("/admin/reload", headers={"host": "localhost:1"})).status_code == 200
+
+
+async def test_only_administrators_are_told_why_something_fails(start: Callable[..., Any], tmp_path: Path) -> None:
+    _, admin = keys(tmp_path).add("admin", scopes=["admin"])
+    running = await start(auth="keys")
+    running.write("bank", "rob the bank")
+    (tmp_path / "bank.yaml").write_text((tmp_path / "bank.yaml").read_text().replace("why:", "wy:"))
+    await running.opened.reloader.reload("file")
+    running.opened.parts.running.faults["keys"] = lambda: "the host db-7 is away"
+    stranger = await running.client.get("/healthz")
+    told = stranger.json()
+    assert (told["reload"], set(told["degraded"])) == ("failed", {"keys"})
+    assert told["constitutions"]["bank"]["reload"].keys() == {"outcome", "at"}
+    for hidden in ("wy", "bank.yaml", "db-7", "openai:http"):
+        assert hidden not in stranger.text
+    known = (await running.client.get("/healthz", headers={"x-api-key": admin})).json()
+    assert "did you mean `why`" in known["constitutions"]["bank"]["reload"]["error"]
+    assert known["degraded"]["keys"] == "the host db-7 is away"
+    assert known["upstream"].startswith("openai:http")
 
 
 async def test_metrics_are_open_for_administrators_or_off(start: Callable[..., Any], tmp_path: Path) -> None:
@@ -201,7 +221,7 @@ async def test_every_route_is_in_the_openapi_document(start: Callable[..., Any])
 )
 async def test_a_path_that_is_no_apis_is_refused_as_openai_does(start: Callable[..., Any], path: str) -> None:
     running = await start()
-    answer = await running.client.post(f"http://wardlaw{path}", json={})
+    answer = await running.client.post(f"http://127.0.0.1:8080{path}", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
 
 
