@@ -50,7 +50,7 @@ class UpstreamModel:
             schema = {"name": "answer", "schema": dict(ask.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         try:
-            answered = await self._upstream.ask("chat_completions", body, None, {})
+            answered = await self._upstream.ask("chat_completions", body, {})
         except UpstreamFault as error:
             raise ModelUnavailable(error.what, error.hint, endpoint_down=error.status in (502, 503)) from error
         return _reply(answered.data)

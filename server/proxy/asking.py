@@ -76,7 +76,7 @@ async def whole(call: Call, body: Mapping[str, Any]) -> Answered:
     """
     began = time.perf_counter()
     try:
-        return await call.parts.upstream.ask(call.dialect.name, body, None, call.onward)
+        return await call.parts.upstream.ask(call.dialect.name, body, call.onward)
     finally:
         took = time.perf_counter() - began
         call.upstream_s += took

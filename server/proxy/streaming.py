@@ -88,7 +88,7 @@ class Stream:
         call = self._call
         self._body = dict(body)
         began = time.perf_counter()
-        manager = call.parts.upstream.stream(call.dialect.name, body, None, call.onward)
+        manager = call.parts.upstream.stream(call.dialect.name, body, call.onward)
         try:
             headers, events = await manager.__aenter__()
         finally:

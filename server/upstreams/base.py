@@ -96,15 +96,12 @@ class Upstream(Protocol):
     def speaks(self, dialect: str) -> bool:
         """Whether it can be asked in this dialect."""
 
-    async def ask(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answered:
+    async def ask(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answered:
         """Ask for a whole answer. A caller who is cancelled cancels the call to the model.
 
         Args:
             dialect: `chat_completions`, `messages` or `responses`.
             body: the request.
-            raw: its bytes, where they are still those of `body`: they are sent as they are.
             headers: of the client, names in lower case; the upstream picks what it hands on.
 
         Raises:
@@ -112,7 +109,7 @@ class Upstream(Protocol):
         """
 
     def stream(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
+        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[Event]]]:
         """Ask for a stream. Leaving the context closes the call to the model at once.
 

@@ -68,21 +68,17 @@ class HttpUpstream:
         """Whether it can be asked in this dialect."""
         return dialect in self._dialects
 
-    async def ask(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answered:
+    async def ask(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answered:
         """Ask for a whole answer.
 
         Raises:
             UpstreamFault: no usable answer.
         """
-        data = orjson.dumps(body) if raw is None else raw
+        data = orjson.dumps(body)
         response = await self._send("POST", PATHS[dialect], data, self._there(headers))
         return await self._whole(response)
 
-    def stream(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> HttpStream:
+    def stream(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> HttpStream:
         """Ask for a stream.
 
         Raises:
@@ -92,7 +88,7 @@ class HttpUpstream:
         sent = self._there(headers)
         sent["Accept"] = "text/event-stream"
         sent["Accept-Encoding"] = "identity"  # a compressor in between would hold tokens back
-        data = orjson.dumps(body) if raw is None else raw
+        data = orjson.dumps(body)
 
         async def opened() -> aiohttp.ClientResponse:
             import aiohttp

@@ -50,9 +50,7 @@ class LocalUpstream:
         """Whether it can be asked in this dialect."""
         return dialect == "chat_completions"
 
-    async def ask(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answered:
+    async def ask(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answered:
         """Ask for a whole answer; several choices are several asks, side by side.
 
         Raises:
@@ -72,7 +70,7 @@ class LocalUpstream:
         return Answered(200, orjson.dumps(data), data, {})
 
     def stream(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
+        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[Event]]]:
         """Ask for a stream; leaving it ends the model's work.
 

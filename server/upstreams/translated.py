@@ -31,24 +31,22 @@ class TranslatedUpstream:
         """Whether it can be asked in this dialect, by translation or without."""
         return self._upstream.speaks(dialect) or bool(self._way(dialect))
 
-    async def ask(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answered:
+    async def ask(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answered:
         """Ask for a whole answer.
 
         Raises:
             UpstreamFault: no usable answer, or a request that the upstream's dialect has no words for (400).
         """
         if self._upstream.speaks(dialect):
-            return await self._upstream.ask(dialect, body, raw, headers)
+            return await self._upstream.ask(dialect, body, headers)
         way = self._way(dialect)
         asked = _asked(way, dialect, body)
         target = way[-1].TARGET
-        answered = await self._upstream.ask(target, asked[-1], None, _credentials(headers, target))
+        answered = await self._upstream.ask(target, asked[-1], _credentials(headers, target))
         return _answered(way, asked, answered)
 
     def stream(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
+        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[Event]]]:
         """Ask for a stream.
 
@@ -57,7 +55,7 @@ class TranslatedUpstream:
             NotAStream: on entering: a whole answer came instead.
         """
         if self._upstream.speaks(dialect):
-            return self._upstream.stream(dialect, body, raw, headers)
+            return self._upstream.stream(dialect, body, headers)
         return self._translated(dialect, body, headers)
 
     async def ready(self) -> bool:
@@ -87,7 +85,7 @@ class TranslatedUpstream:
         target = way[-1].TARGET
         whole: Answered | None = None
         try:
-            async with self._upstream.stream(target, asked[-1], None, _credentials(headers, target)) as (kept, events):
+            async with self._upstream.stream(target, asked[-1], _credentials(headers, target)) as (kept, events):
                 yield kept, _Translated(way, asked, events)
         except NotAStream as instead:
             whole = instead.answered

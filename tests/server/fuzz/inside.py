@@ -70,9 +70,7 @@ class Memory:
     def speaks(self, dialect: str) -> bool:
         return True
 
-    async def ask(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answered:
+    async def ask(self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answered:
         self.bodies.append(dict(body))
         assert self.said is not None
         data = self.said.whole()
@@ -80,7 +78,7 @@ class Memory:
 
     @asynccontextmanager
     async def stream(
-        self, dialect: str, body: Mapping[str, Any], raw: bytes | None, headers: Mapping[str, str]
+        self, dialect: str, body: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AsyncIterator[tuple[Mapping[str, str], AsyncIterator[Event]]]:
         self.bodies.append(dict(body))
         assert self.said is not None

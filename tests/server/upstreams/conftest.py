@@ -48,7 +48,7 @@ def read() -> Callable[..., Any]:
     """All events of a stream."""
 
     async def events(upstream: Any, dialect: str, body: dict[str, Any], **headers: str) -> list[Event]:
-        async with upstream.stream(dialect, body | {"stream": True}, None, headers) as (_, coming):
+        async with upstream.stream(dialect, body | {"stream": True}, headers) as (_, coming):
             return [event async for event in coming]
 
     return events

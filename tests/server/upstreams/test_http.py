@@ -20,14 +20,14 @@ Open = Callable[..., HttpUpstream]
 
 async def fault(upstream: HttpUpstream, body: dict[str, Any], dialect: str = "chat_completions") -> UpstreamFault:
     with pytest.raises(UpstreamFault) as caught:
-        await upstream.ask(dialect, body, None, {})
+        await upstream.ask(dialect, body, {})
     assert caught.value.__context__ is None  # an error of aiohttp there would carry the key
     return caught.value
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_an_answer_comes_as_it_was_sent(http: Open, bodies: Any, fake_upstream: Any, dialect: str) -> None:
-    answered = await http().ask(dialect, bodies[dialect], None, {})
+    answered = await http().ask(dialect, bodies[dialect], {})
     assert answered.status == 200
     assert answered.data == orjson.loads(answered.body)
     assert answered.headers == {"x-request-id": "req-fake"}  # no cookie among them
@@ -36,15 +36,9 @@ async def test_an_answer_comes_as_it_was_sent(http: Open, bodies: Any, fake_upst
     assert request["headers"]["content-type"] == "application/json"
 
 
-async def test_bytes_that_are_given_are_sent_untouched(http: Open, fake_upstream: Any) -> None:
-    raw = b'{ "model": "fake",  "messages": [{"role":"user","content":"\\u00fc"}] }'
-    await http().ask("chat_completions", orjson.loads(raw), raw, {})
-    assert fake_upstream.seen()[0]["raw"].encode() == raw
-
-
 async def test_a_request_of_several_megabytes_is_sent_whole(http: Open, fake_upstream: Any) -> None:
     content = "harbour " * 400_000
-    await http().ask("chat_completions", {"messages": [{"role": "user", "content": content}]}, None, {})
+    await http().ask("chat_completions", {"messages": [{"role": "user", "content": content}]}, {})
     assert fake_upstream.seen()[0]["body"]["messages"][0]["content"] == content
 
 
@@ -66,7 +60,7 @@ async def test_only_headers_that_are_listed_reach_the_upstream(http: Open, bodie
         "proxy-authorization": "Basic x",
         "x-forwarded-for": "10.0.0.1",
     }
-    await http().ask("chat_completions", bodies["chat_completions"], None, handed | kept)
+    await http().ask("chat_completions", bodies["chat_completions"], handed | kept)
     sent = fake_upstream.seen()[0]["headers"]
     assert {name: sent.get(name) for name in handed} == handed
     assert not {"cookie", "x-wardlaw-tell", "proxy-authorization", "x-forwarded-for", "connection"} & set(sent)
@@ -76,10 +70,10 @@ async def test_only_headers_that_are_listed_reach_the_upstream(http: Open, bodie
 async def test_the_servers_key_takes_the_place_of_the_clients(http: Open, bodies: Any, fake_upstream: Any) -> None:
     client = {"authorization": "Bearer of-the-client", "x-api-key": "of-the-client"}
     body = bodies["chat_completions"]
-    await http(key="of-the-server").ask("chat_completions", body, None, client)
-    await http(key="of-the-server", kind="anthropic").ask("messages", bodies["messages"], None, client)
-    await http().ask("chat_completions", body, None, client)
-    await http(kind="anthropic").ask("messages", bodies["messages"], None, {"x-api-key": "of-the-client"})
+    await http(key="of-the-server").ask("chat_completions", body, client)
+    await http(key="of-the-server", kind="anthropic").ask("messages", bodies["messages"], client)
+    await http().ask("chat_completions", body, client)
+    await http(kind="anthropic").ask("messages", bodies["messages"], {"x-api-key": "of-the-client"})
     sent = [request["headers"] for request in fake_upstream.seen()]
     assert [(h.get("authorization"), h.get("x-api-key")) for h in sent] == [
         ("Bearer of-the-server", None),
@@ -93,9 +87,9 @@ async def test_an_anthropic_upstream_is_told_a_version_and_the_clients_betas(
     http: Open, bodies: Any, fake_upstream: Any
 ) -> None:
     upstream = http(kind="anthropic")
-    await upstream.ask("messages", bodies["messages"], None, {})
+    await upstream.ask("messages", bodies["messages"], {})
     told = {"anthropic-version": "2024-01-01", "anthropic-beta": "b-1,b-2"}
-    await upstream.ask("messages", bodies["messages"], None, told)
+    await upstream.ask("messages", bodies["messages"], told)
     first, second = (request["headers"] for request in fake_upstream.seen())
     assert first["anthropic-version"] == "2023-06-01"
     assert {name: second[name] for name in told} == told
@@ -179,7 +173,7 @@ async def test_a_name_that_is_nowhere_is_told_as_down(http: Open, bodies: Any) -
 async def test_a_full_pool_is_told_as_a_timeout_and_not_waited_for(http: Open, bodies: Any, fake_upstream: Any) -> None:
     fake_upstream.script("hang")
     upstream = http(connections=1, connect_s=0.2)
-    first = asyncio.create_task(upstream.ask("chat_completions", bodies["chat_completions"], None, {}))
+    first = asyncio.create_task(upstream.ask("chat_completions", bodies["chat_completions"], {}))
     await asyncio.to_thread(fake_upstream.asked)
     found = await fault(upstream, bodies["chat_completions"])
     assert (found.status, found.kind) == (504, "timeout")
@@ -189,9 +183,9 @@ async def test_a_full_pool_is_told_as_a_timeout_and_not_waited_for(http: Open, b
 
 @pytest.mark.parametrize("mode", ["gzip", "one_byte"])
 async def test_a_body_is_read_however_it_comes(http: Open, bodies: Any, fake_upstream: Any, mode: str) -> None:
-    plain = await http().ask("chat_completions", bodies["chat_completions"], None, {})
+    plain = await http().ask("chat_completions", bodies["chat_completions"], {})
     fake_upstream.script(mode)
-    assert (await http().ask("chat_completions", bodies["chat_completions"], None, {})).data == plain.data
+    assert (await http().ask("chat_completions", bodies["chat_completions"], {})).data == plain.data
 
 
 async def test_a_small_body_that_unpacks_to_a_huge_one_is_broken_off(
@@ -204,7 +198,7 @@ async def test_a_small_body_that_unpacks_to_a_huge_one_is_broken_off(
 
 async def test_a_cancelled_ask_is_seen_by_the_upstream(http: Open, bodies: Any, fake_upstream: Any) -> None:
     fake_upstream.script("hang")
-    task = asyncio.create_task(http().ask("chat_completions", bodies["chat_completions"], None, {}))
+    task = asyncio.create_task(http().ask("chat_completions", bodies["chat_completions"], {}))
     await asyncio.to_thread(fake_upstream.asked)
     left_at = time.time()
     task.cancel()
@@ -221,7 +215,7 @@ async def test_many_asks_at_once_get_each_their_own_answer_over_pooled_connectio
 
     async def said(n: int) -> str:
         body = {"model": "fake", "messages": [{"role": "user", "content": f"say: number {n}"}]}
-        answered = await upstream.ask("chat_completions", body, None, {})
+        answered = await upstream.ask("chat_completions", body, {})
         return str(answered.data["choices"][0]["message"]["content"])
 
     for _ in range(3):
@@ -247,7 +241,7 @@ async def test_a_pooled_connection_that_the_upstream_had_closed_is_replaced() ->
     port = server.sockets[0].getsockname()[1]
     upstream = HttpUpstream(settings_of(f"http://127.0.0.1:{port}"))
     for _ in range(3):
-        assert (await upstream.ask("chat_completions", {}, b"{}", {})).data == {}
+        assert (await upstream.ask("chat_completions", {}, {})).data == {}
     assert served == 3
     await upstream.close()
     for _ in range(served):
@@ -307,7 +301,7 @@ async def test_no_proxy_of_the_environment_stands_before_loopback(
     http: Open, bodies: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert (await http().ask("chat_completions", bodies["chat_completions"], None, {})).status == 200
+    assert (await http().ask("chat_completions", bodies["chat_completions"], {})).status == 200
 
 
 async def test_the_identity_holds_no_key(http: Open, fake_upstream: Any) -> None:
@@ -320,7 +314,7 @@ def test_an_upstream_works_in_one_loop_after_another(fake_upstream: Any) -> None
     upstream = HttpUpstream(settings_of(fake_upstream.url))
 
     async def once() -> int:
-        answered = await upstream.ask("chat_completions", {"messages": []}, None, {})
+        answered = await upstream.ask("chat_completions", {"messages": []}, {})
         await upstream.close()
         await upstream.close()
         return answered.status

@@ -49,13 +49,13 @@ def asked(text: str, **more: Any) -> dict[str, Any]:
 
 
 async def whole(upstream: LocalUpstream, body: dict[str, Any]) -> dict[str, Any]:
-    answered = await upstream.ask("chat_completions", body, None, {})
+    answered = await upstream.ask("chat_completions", body, {})
     assert orjson.loads(answered.body) == answered.data
     return answered.data
 
 
 async def events(upstream: LocalUpstream, body: dict[str, Any]) -> list[Event]:
-    async with upstream.stream("chat_completions", body | {"stream": True}, None, {}) as (_, coming):
+    async with upstream.stream("chat_completions", body | {"stream": True}, {}) as (_, coming):
         return [event async for event in coming]
 
 
@@ -172,7 +172,7 @@ async def test_a_model_that_fails_is_a_fault_before_anything_is_sent(
         await whole(scripted, asked(text, n=n))
     assert (caught.value.status, caught.value.kind) == (status, kind)
     with pytest.raises(UpstreamFault) as caught:
-        await scripted.stream("chat_completions", asked(text, n=n), None, {}).__aenter__()
+        await scripted.stream("chat_completions", asked(text, n=n), {}).__aenter__()
     assert (caught.value.status, caught.value.kind) == (status, kind)
 
 
@@ -255,9 +255,9 @@ async def test_an_answer_that_must_fit_a_schema_fits_it(embedded: LocalUpstream)
 async def test_clients_who_leave_free_the_slots_of_the_embedded_model(embedded: LocalUpstream) -> None:
     long = asked("Write a very long story.", temperature=1.5, seed=1, max_tokens=450)
     for _ in range(6):  # three times as many as there are slots
-        async with embedded.stream("chat_completions", long, None, {}) as (_, coming):
+        async with embedded.stream("chat_completions", long, {}) as (_, coming):
             await anext(coming)
-    tasks = [asyncio.create_task(embedded.ask("chat_completions", long, None, {})) for _ in range(6)]
+    tasks = [asyncio.create_task(embedded.ask("chat_completions", long, {})) for _ in range(6)]
     await asyncio.sleep(0.1)
     for task in tasks:
         task.cancel()

@@ -27,7 +27,7 @@ async def test_a_local_model_is_opened_by_its_name(tmp_path: Any) -> None:
     script.write_text("default: {text: Fine.}")
     upstream = open_upstream(UpstreamSettings(model=f"scripted:{script}"))
     body = {"messages": [{"role": "user", "content": "Hello"}]}
-    answered = await upstream.ask("chat_completions", body, None, {})
+    answered = await upstream.ask("chat_completions", body, {})
     assert answered.data["choices"][0]["message"]["content"] == "Fine."
     await upstream.close()
     assert not await upstream.ready()

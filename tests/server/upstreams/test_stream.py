@@ -31,7 +31,7 @@ async def broken(upstream: HttpUpstream, body: dict[str, Any], dialect: str) -> 
     """What came of a stream, and how it broke off."""
     events = []
     with pytest.raises(UpstreamFault) as caught:
-        async with upstream.stream(dialect, body | {"stream": True}, None, {}) as (_, coming):
+        async with upstream.stream(dialect, body | {"stream": True}, {}) as (_, coming):
             async for event in coming:
                 events.append(event)  # noqa: PERF401  # a list made at once would be lost with the fault
     return events, caught.value
@@ -79,7 +79,7 @@ async def test_what_came_before_a_break_is_given(http: Open, bodies: Any, fake_u
     upstream = http()
     given = []
     with pytest.raises(UpstreamFault):
-        async with upstream.stream("messages", bodies["messages"] | {"stream": True}, None, {}) as (_, events):
+        async with upstream.stream("messages", bodies["messages"] | {"stream": True}, {}) as (_, events):
             async for event in events:
                 given.append(event)  # noqa: PERF401  # a list made at once would be lost with the fault
     assert TEXT.startswith(said("messages", given))
@@ -113,7 +113,7 @@ async def test_a_slow_reader_is_not_taken_for_a_late_upstream(http: Open, bodies
     fake_upstream.script("drip", delay=0.01)
     body = bodies["chat_completions"] | {"stream": True}
     events = []
-    async with http(gap_s=0.15).stream("chat_completions", body, None, {}) as (_, coming):
+    async with http(gap_s=0.15).stream("chat_completions", body, {}) as (_, coming):
         async for event in coming:
             events.append(event)
             if len(events) in (2, 9):
@@ -140,7 +140,7 @@ async def test_no_stream_is_told_by_status_and_kind_on_entering(
 ) -> None:
     fake_upstream.script(mode)
     with pytest.raises(UpstreamFault) as caught:
-        await http().stream(dialect, bodies[dialect] | {"stream": True}, None, {}).__aenter__()
+        await http().stream(dialect, bodies[dialect] | {"stream": True}, {}).__aenter__()
     assert (caught.value.status, caught.value.kind) == (status, kind)
 
 
@@ -158,7 +158,7 @@ async def test_a_whole_answer_where_a_stream_was_asked_for_is_given_as_such(
 ) -> None:
     fake_upstream.script("not_a_stream")
     with pytest.raises(NotAStream) as caught:
-        await http().stream("chat_completions", bodies["chat_completions"] | {"stream": True}, None, {}).__aenter__()
+        await http().stream("chat_completions", bodies["chat_completions"] | {"stream": True}, {}).__aenter__()
     assert caught.value.answered.data["choices"][0]["message"]["content"] == TEXT
     assert caught.value.status == 502  # what it is to one who knows no better
 
@@ -167,7 +167,7 @@ async def test_a_whole_answer_where_a_stream_was_asked_for_is_given_as_such(
 async def test_leaving_a_stream_is_seen_by_the_upstream(http: Open, bodies: Any, fake_upstream: Any, mode: str) -> None:
     fake_upstream.script(mode, delay=0.05)
     body = bodies["chat_completions"] | {"stream": True}
-    async with http().stream("chat_completions", body, None, {}) as (_, events):
+    async with http().stream("chat_completions", body, {}) as (_, events):
         await anext(events)
     left_at = time.time()
     (gone,) = await asyncio.to_thread(fake_upstream.gone)
@@ -226,7 +226,7 @@ async def test_nothing_after_the_end_is_read() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     upstream = HttpUpstream(UpstreamSettings(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
-    async with upstream.stream("chat_completions", {}, b"{}", {}) as (_, events):
+    async with upstream.stream("chat_completions", {}, {}) as (_, events):
         given = [event async for event in events]
     assert [event.kind for event in given] == ["data", "done"]
     await upstream.close()

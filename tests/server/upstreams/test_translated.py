@@ -73,7 +73,7 @@ async def test_an_answer_comes_in_the_clients_dialect(
 ) -> None:
     upstream = translated(kind)
     assert upstream.speaks(dialect)
-    answered = await upstream.ask(dialect, bodies[dialect], b"never sent", {})
+    answered = await upstream.ask(dialect, bodies[dialect], {})
     assert said(dialect, answered.data) == TEXT
     assert orjson.loads(answered.body) == answered.data
     assert answered.headers == {"x-request-id": "req-fake"}
@@ -109,7 +109,7 @@ async def test_the_arguments_of_a_call_go_through(
     elif dialect == "responses":
         tool["type"] = "function"
     body = bodies[dialect] | {"tools": [tool]}
-    whole = (await translated(kind).ask(dialect, body, None, {})).body
+    whole = (await translated(kind).ask(dialect, body, {})).body
     assert b"the harbour" in whole
     assert b"look_up" in whole
     events = await read(translated(kind), dialect, body)
@@ -117,14 +117,14 @@ async def test_the_arguments_of_a_call_go_through(
     assert ended(dialect, events[-1])
 
 
-async def test_what_the_upstream_speaks_itself_is_handed_on_untouched(
+async def test_what_the_upstream_speaks_itself_is_not_translated(
     translated: Open, read: Any, bodies: Any, fake_upstream: Any
 ) -> None:
     upstream = translated("openai")
-    raw = b'{"model": "fake",  "messages": [], "unknown": 1}'
-    answered = await upstream.ask("chat_completions", orjson.loads(raw), raw, {})
+    body = {"model": "fake", "messages": [], "unknown": 1}
+    answered = await upstream.ask("chat_completions", body, {})
     assert b"made_up_field" in answered.body
-    assert fake_upstream.seen()[0]["raw"].encode() == raw
+    assert fake_upstream.seen()[0]["body"] == body
 
 
 @pytest.mark.parametrize("mode", ["e404", "e429", "garbage", "close"])
@@ -134,7 +134,7 @@ async def test_faults_pass_as_they_are(
 ) -> None:
     fake_upstream.script(mode)
     with pytest.raises(UpstreamFault) as caught:
-        await translated(kind).ask(dialect, bodies[dialect], None, {})
+        await translated(kind).ask(dialect, bodies[dialect], {})
     assert caught.value.status == {"e404": 404, "e429": 429}.get(mode, 502)
     assert bool(caught.value.told) == (mode in ("e404", "e429"))
 
@@ -147,7 +147,7 @@ async def test_a_translated_stream_that_breaks_off_is_never_ended_properly(
     fake_upstream.script(mode)
     events = []
     with pytest.raises(UpstreamFault) as caught:
-        async with translated(kind).stream(dialect, bodies[dialect] | {"stream": True}, None, {}) as (_, coming):
+        async with translated(kind).stream(dialect, bodies[dialect] | {"stream": True}, {}) as (_, coming):
             async for event in coming:
                 events.append(event)  # noqa: PERF401  # a list made at once would be lost with the fault
     assert caught.value.status == 502
@@ -160,7 +160,7 @@ async def test_a_whole_answer_in_place_of_a_stream_is_translated_too(
 ) -> None:
     fake_upstream.script("not_a_stream")
     with pytest.raises(NotAStream) as caught:
-        await translated(kind).stream(dialect, bodies[dialect] | {"stream": True}, None, {}).__aenter__()
+        await translated(kind).stream(dialect, bodies[dialect] | {"stream": True}, {}).__aenter__()
     assert said(dialect, caught.value.answered.data) == TEXT
 
 
@@ -171,9 +171,9 @@ async def test_a_request_that_cannot_be_said_is_refused_with_its_place(
     body = bodies["messages"] | {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}
     with pytest.raises(UpstreamFault) as caught:
         if stream:
-            await translated().stream("messages", body | {"stream": True}, None, {}).__aenter__()
+            await translated().stream("messages", body | {"stream": True}, {}).__aenter__()
         else:
-            await translated().ask("messages", body, None, {})
+            await translated().ask("messages", body, {})
     assert (caught.value.status, caught.value.kind) == (400, "invalid_request")
     assert "messages[0]" in caught.value.told
     assert fake_upstream.seen() == []
@@ -184,7 +184,7 @@ async def test_an_answer_that_cannot_be_read_is_the_upstreams_fault_and_is_not_q
 ) -> None:
     fake_upstream.script("ok", body={"choices": [{"message": "a secret of someone's"}]})
     with pytest.raises(UpstreamFault) as caught:
-        await translated().ask("messages", bodies["messages"], None, {})
+        await translated().ask("messages", bodies["messages"], {})
     assert (caught.value.status, caught.value.told) == (502, "")
     assert "secret" not in str(caught.value)
 
@@ -192,9 +192,9 @@ async def test_an_answer_that_cannot_be_read_is_the_upstreams_fault_and_is_not_q
 async def test_a_clients_key_is_put_where_the_upstream_looks_for_it(
     translated: Open, bodies: Any, fake_upstream: Any
 ) -> None:
-    await translated("openai").ask("messages", bodies["messages"], None, {"x-api-key": "k-1"})
+    await translated("openai").ask("messages", bodies["messages"], {"x-api-key": "k-1"})
     body = bodies["chat_completions"]
-    await translated("anthropic").ask("chat_completions", body, None, {"authorization": "Bearer k-2"})
+    await translated("anthropic").ask("chat_completions", body, {"authorization": "Bearer k-2"})
     first, second = (request["headers"] for request in fake_upstream.seen())
     assert (first.get("authorization"), first.get("x-api-key")) == ("Bearer k-1", None)
     assert (second.get("authorization"), second.get("x-api-key")) == (None, "k-2")
@@ -204,7 +204,7 @@ async def test_leaving_a_translated_stream_is_seen_by_the_upstream(
     translated: Open, bodies: Any, fake_upstream: Any
 ) -> None:
     fake_upstream.script("hang_mid")
-    async with translated("anthropic").stream("responses", bodies["responses"] | {"stream": True}, None, {}) as (_, ev):
+    async with translated("anthropic").stream("responses", bodies["responses"] | {"stream": True}, {}) as (_, ev):
         await anext(ev)
     assert await asyncio.to_thread(fake_upstream.gone)
 
@@ -214,7 +214,7 @@ async def test_a_local_model_answers_every_dialect(tmp_path: Any, read: Any, bod
     script = tmp_path / "answers.yaml"
     script.write_text(f"default: {{text: '{TEXT}', reasoning: About the sea.}}")
     upstream = TranslatedUpstream(LocalUpstream(open_model(f"scripted:{script}"), "scripted"))
-    assert said(dialect, (await upstream.ask(dialect, bodies[dialect], None, {})).data) == TEXT
+    assert said(dialect, (await upstream.ask(dialect, bodies[dialect], {})).data) == TEXT
     events = await read(upstream, dialect, bodies[dialect])
     assert streamed(dialect, events) == TEXT
     assert ended(dialect, events[-1])
@@ -234,7 +234,7 @@ async def test_a_dialect_that_no_way_leads_to_is_not_spoken(bodies: Any) -> None
     upstream = TranslatedUpstream(Mute())  # type: ignore[arg-type]
     assert not upstream.speaks("chat_completions")
     with pytest.raises(UpstreamFault) as caught:
-        await upstream.ask("chat_completions", bodies["chat_completions"], None, {})
+        await upstream.ask("chat_completions", bodies["chat_completions"], {})
     assert caught.value.status == 404
 
 
