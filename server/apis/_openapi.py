@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -14,15 +15,23 @@ TELL = {
     "description": "`body`: the answer carries an object `wardlaw` that says what was decided and why.",
 }
 
-_KEYS: Json = {
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+KEYS: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of `wardlaw keys add`, where the setting `auth` is `keys`.",
+    },
+    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key."},
 }
+
+SECURITY: list[Json] = [{"bearer": []}, {"api_key": []}, {}]
+"""The last stands for servers whose setting `auth` is `none`."""
 
 _ERRORS = {
     "400": "The request cannot be read, or was refused by the upstream.",
     "401": "No key, or one that is not known.",
     "403": "The key may not do this.",
+    "404": "There is no such thing, here or at the upstream.",
     "408": "The body did not come in time.",
     "413": "The body is too long.",
     "429": "Too much in hand; `retry-after` says when to come again.",
@@ -47,28 +56,97 @@ def operation(
         error: JSON Schema of an error.
         streams: whether an answer may be a stream of server-sent events.
     """
+    answer = {**answer, "properties": {**answer["properties"], "wardlaw": WARDLAW}}
     content: Json = {"application/json": {"schema": answer}}
     if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    responses: Json = {"200": {"description": "An answer; a withheld one says so.", "content": content}}
-    for status, description in _ERRORS.items():
-        responses[status] = {"description": description, "content": {"application/json": {"schema": error}}}
+        content["text/event-stream"] = {"schema": {"description": "The API's own server-sent events."}}
+    description = "An answer. One that was withheld says so in the API's own way, and `x-wardlaw-action` is `block`."
+    responses: Json = {"200": {"description": description, "headers": TOLD, "content": content}, **errors(error)}
     body = {"required": True, "content": {"application/json": {"schema": request}}}
     described = {
         "operationId": name,
         "summary": summary,
+        "description": "Members that are not named here go to the upstream as they are, once they have been looked at.",
+        "tags": ["conversations"],
         "parameters": [TELL],
         "requestBody": body,
         "responses": responses,
-        "security": [{"bearer": []}, {"api_key": []}],
+        "security": SECURITY,
     }
-    return {"paths": {path: {"post": described}}, "components": {"securitySchemes": _KEYS}}
+    return {"paths": {path: {"post": described}}, "components": {"securitySchemes": KEYS}}
 
 
-def text() -> Json:
-    """Schema of a text, or of a list of parts."""
-    return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
+def json_of(schema: Json, description: str) -> Json:
+    """A response or a body that is JSON."""
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
+
+def errors(schema: Json, *statuses: str) -> Json:
+    """The responses that tell an error; all of them where none is named."""
+    return {status: json_of(schema, _ERRORS[status]) for status in statuses or _ERRORS}
+
+
+def text(*kinds: str, seen: Sequence[str] = ("image_url", "input_audio", "file")) -> Json:
+    """Schema of a text, or of a list of parts.
+
+    Args:
+        kinds: those of parts that are text; `text` where left out.
+        seen: those of parts that no detector can read.
+    """
+    kinds = kinds or ("text",)
+    said = {
+        "type": "object",
+        "required": ["type", "text"],
+        "properties": {"type": {"enum": list(kinds)}, "text": {"type": "string", "minLength": 1}},
+    }
+    other = {
+        "type": "object",
+        "description": "An image, a sound, a file: no detector can read it; the setting `guard.unscannable` decides.",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(seen)}},
+    }
+    return {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"anyOf": [said, other]}}]}
+
+
+WARDLAW: Json = {
+    "type": "object",
+    "description": "What was decided; where it was asked for.",
+    "required": ["decision", "action", "constitution", "rules", "coverage"],
+    "properties": {
+        "decision": {"type": "string", "description": "Id, for `GET /v1/decisions/{decision}`."},
+        "action": {"enum": ["allow", "flag", "redact", "revise", "resample", "block"]},
+        "constitution": {"type": "string", "description": "Digest of the rules in force."},
+        "rules": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "title", "why"],
+                "properties": {name: {"type": "string"} for name in ("id", "title", "why")},
+            },
+        },
+        "coverage": {
+            "type": "object",
+            "description": "What was looked for, by which detector, and what was not.",
+            "required": ["scanned", "not_scanned", "degraded"],
+        },
+        "mode": {"const": "shadow"},
+        "would": {"type": "string", "description": "What would have been done."},
+        "findings": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+TOLD: Json = {
+    f"x-wardlaw-{name}": {"description": description, "schema": {"type": "string"}}
+    for name, description in {
+        "decision": "Id of the decision.",
+        "action": "What was done: `allow`, `flag`, `redact`, `revise`, `resample` or `block`.",
+        "constitution": "Digest of the rules in force.",
+        "rules": "Ids of the rules that were broken.",
+        "degraded": "Detectors that failed.",
+        "mode": "`shadow` where nothing is done about what is found.",
+    }.items()
+}
+"""Headers of an answer."""
 
 OPENAI_ERROR: Json = {
     "type": "object",

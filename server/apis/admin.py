@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from server.apis._openapi import KEYS, OPENAI_ERROR, SECURITY, json_of
 from server.parts import Denied, Parts
 from server.record import Caller
 from server.settings import is_loopback
@@ -73,20 +74,32 @@ def _json(status: int, content: Any) -> Response:
     return Response(orjson.dumps(content), status, {"cache-control": "no-store"}, "application/json")
 
 
-_ANSWER = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_RELOADED: dict[str, Any] = {
+    "type": "object",
+    "required": ["ok", "constitutions", "pid", "workers"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "constitutions": {"type": "object", "additionalProperties": {"type": "object", "required": ["outcome"]}},
+        "pid": {"type": "integer"},
+        "workers": {"type": "object", "required": ["reloaded", "told_to_reload"]},
+    },
+}
 OPENAPI: dict[str, Any] = {
+    "components": {"securitySchemes": KEYS},
     "paths": {
         "/admin/reload": {
             "post": {
                 "summary": "Load the rules again; needs the scope `admin`, or this machine where keys are off.",
                 "tags": ["running"],
                 "responses": {
-                    "200": {"description": "What changed, and how the rules' own tests fare.", **_ANSWER},
-                    "401": {"description": "No valid key.", **_ANSWER},
-                    "403": {"description": "Not an administrator.", **_ANSWER},
-                    "422": {"description": "New rules cannot be used; the last good ones stay in force.", **_ANSWER},
+                    "200": json_of(_RELOADED, "What changed, and how the rules' own tests fare."),
+                    "401": json_of(OPENAI_ERROR, "No valid key."),
+                    "403": json_of(OPENAI_ERROR, "Not an administrator."),
+                    "422": json_of(_RELOADED, "New rules cannot be used; the last good ones stay in force."),
+                    "501": json_of(OPENAI_ERROR, "The server was not started from files."),
                 },
+                "security": SECURITY,
             }
         }
-    }
+    },
 }

@@ -58,7 +58,10 @@ OPENAPI = operation(
                 "items": {
                     "type": "object",
                     "required": ["role", "content"],
-                    "properties": {"role": {"enum": ["user", "assistant"]}, "content": text()},
+                    "properties": {
+                        "role": {"enum": ["user", "assistant"]},
+                        "content": text(seen=("image", "document")),
+                    },
                 },
             },
         },

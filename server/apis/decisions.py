@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute, Route
 
 from server.apis._found import away, database_of, described, found_for, last_of_path, refused, with_scopes
+from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.audit.errors import AuditError
 from server.audit.feedback import FeedbackStore
@@ -68,11 +69,11 @@ OPENAPI: dict[str, Any] = {
                         "description": "The decision",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/DecisionTold"}}},
                     },
-                    "401": {"description": "No valid key"},
-                    "403": {"description": "A key without the scope"},
-                    "404": {"description": "No such decision, or another key's"},
-                    "503": {"description": "The database is away"},
+                    **errors(OPENAI_ERROR, "400", "401", "403", "408", "413", "429", "500", "504"),
+                    "404": json_of(OPENAI_ERROR, "No such decision, or another key's"),
+                    "503": json_of(OPENAI_ERROR, "The database is away"),
                 },
+                "security": SECURITY,
             }
         }
     },

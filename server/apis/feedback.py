@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from rules.base import Closed, RuleId
 from server.apis._found import away, database_of, described, found_for, refused, with_scopes
+from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.audit.errors import AuditError
 from server.audit.feedback import Feedback, FeedbackStore, Label, TooMuch
@@ -59,13 +60,13 @@ OPENAPI: dict[str, Any] = {
                         "description": "It is kept",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FeedbackKept"}}},
                     },
-                    "400": {"description": "A field is missing, unknown or wrong"},
-                    "401": {"description": "No valid key"},
-                    "403": {"description": "A key without the scope"},
-                    "404": {"description": "No such decision, or another key's"},
-                    "409": {"description": "Enough has been said of this decision"},
-                    "503": {"description": "The database is away"},
+                    **errors(OPENAI_ERROR, "401", "403", "408", "413", "429", "500", "504"),
+                    "400": json_of(OPENAI_ERROR, "A field is missing, unknown or wrong"),
+                    "404": json_of(OPENAI_ERROR, "No such decision, or another key's"),
+                    "409": json_of(OPENAI_ERROR, "Enough has been said of this decision"),
+                    "503": json_of(OPENAI_ERROR, "The database is away"),
                 },
+                "security": SECURITY,
             }
         }
     },

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from server.apis._openapi import json_of
 from server.apis.admin import admitted
 from server.parts import Denied, Parts
 
@@ -79,14 +80,32 @@ def _json(status: int, content: Any) -> Response:
     return Response(orjson.dumps(content), status, _HEADERS, "application/json")
 
 
-_ANSWER = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_HEALTH: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "reload", "constitutions", "upstream", "degraded", "pid", "up_s"],
+    "properties": {
+        "status": {"enum": ["ok", "draining"]},
+        "reload": {"enum": ["ok", "failed"]},
+        "constitutions": {"type": "object"},
+        "upstream": {"type": "string"},
+        "degraded": {"type": "object", "additionalProperties": {"type": "string"}},
+        "pid": {"type": "integer"},
+        "up_s": {"type": "number"},
+        "audit": {"type": "object", "additionalProperties": {"type": "integer"}},
+    },
+}
+_READY: dict[str, Any] = {
+    "type": "object",
+    "required": ["ready", "why_not"],
+    "properties": {"ready": {"type": "boolean"}, "why_not": {"type": "array", "items": {"type": "string"}}},
+}
 OPENAPI: dict[str, Any] = {
     "paths": {
         "/healthz": {
             "get": {
                 "summary": "How this worker fares: rules in force, last reload, audit, what is degraded.",
                 "tags": ["running"],
-                "responses": {"200": {"description": "It is alive.", **_ANSWER}},
+                "responses": {"200": json_of(_HEALTH, "It is alive.")},
             }
         },
         "/readyz": {
@@ -94,8 +113,8 @@ OPENAPI: dict[str, Any] = {
                 "summary": "Whether requests may be sent here.",
                 "tags": ["running"],
                 "responses": {
-                    "200": {"description": "They may.", **_ANSWER},
-                    "503": {"description": "It drains, or requests would fail.", **_ANSWER},
+                    "200": json_of(_READY, "They may."),
+                    "503": json_of(_READY, "It drains, or requests would fail."),
                 },
             }
         },

@@ -25,14 +25,17 @@ OPENAPI = operation(
         "properties": {
             "model": {"type": "string"},
             "max_tokens": {"type": "integer", "minimum": 1},
-            "system": text(),
+            "system": text(seen=()),
             "messages": {
                 "type": "array",
                 "minItems": 1,
                 "items": {
                     "type": "object",
                     "required": ["role", "content"],
-                    "properties": {"role": {"enum": ["user", "assistant"]}, "content": text()},
+                    "properties": {
+                        "role": {"enum": ["user", "assistant"]},
+                        "content": text(seen=("image", "document")),
+                    },
                 },
             },
             "stream": {"type": "boolean"},

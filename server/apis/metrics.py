@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from server.apis._openapi import OPENAI_ERROR, json_of
 from server.apis.admin import admitted, refusal
 from server.parts import Denied, Parts
 from server.telemetry.metrics import CONTENT_TYPE
@@ -39,7 +40,9 @@ OPENAPI: dict[str, Any] = {
                 "summary": "Metrics in Prometheus' text format.",
                 "tags": ["running"],
                 "responses": {
-                    "200": {"description": "The page.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+                    "200": {"description": "The page.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                    "401": json_of(OPENAI_ERROR, "No valid key, where one is asked for."),
+                    "403": json_of(OPENAI_ERROR, "Not an administrator, where one is asked for."),
                 },
             }
         }

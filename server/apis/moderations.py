@@ -22,6 +22,8 @@ from guard.guarding.decision import decision_id
 from guard.guarding.incoming import Incoming, Unscannable
 from rules.schema import Part
 from server.apis._moderating import Input, Moderation
+from server.apis._openapi import KEYS, OPENAI_ERROR, SECURITY, TOLD, WARDLAW, errors, json_of
+from server.apis._openapi import text as said
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.dialects.base import BadRequest
 from server.parts import Parts
@@ -32,7 +34,31 @@ from server.record import Record
 PART = "x-wardlaw-part"
 """Request header: as which part of an exchange the input is judged."""
 
+_TEXTS: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+_PARTS: dict[str, Any] = {**said()["anyOf"][1], "description": "One input, made of parts."}
+_RESULT: dict[str, Any] = {
+    "type": "object",
+    "required": ["flagged", "categories", "category_scores", "category_applied_input_types", "wardlaw"],
+    "properties": {
+        "flagged": {"type": "boolean"},
+        "categories": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "category_scores": {"type": "object", "additionalProperties": {"type": "number"}},
+        "category_applied_input_types": {"type": "object", "additionalProperties": {"type": "array"}},
+        "wardlaw": WARDLAW,
+    },
+}
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "model", "results"],
+    "properties": {
+        "id": {"type": "string"},
+        "model": {"type": "string"},
+        "results": {"type": "array", "minItems": 1, "items": _RESULT},
+    },
+}
+
 OPENAPI: dict[str, Any] = {
+    "components": {"securitySchemes": KEYS},
     "paths": {
         "/v1/moderations": {
             "post": {
@@ -55,22 +81,23 @@ OPENAPI: dict[str, Any] = {
                                 "required": ["input"],
                                 "properties": {
                                     "model": {"type": "string"},
-                                    "input": {
-                                        "oneOf": [
-                                            {"type": "string"},
-                                            {"type": "array", "items": {"type": "string"}},
-                                            {"type": "array", "items": {"type": "object"}},
-                                        ]
-                                    },
+                                    "input": {"anyOf": [{"type": "string"}, _TEXTS, _PARTS]},
                                 },
                             }
                         }
                     },
                 },
-                "responses": {"200": {"description": "OpenAI's moderation object, `wardlaw` added to each result"}},
+                "responses": {
+                    "200": {
+                        **json_of(_ANSWER, "OpenAI's moderation object, `wardlaw` added to each result"),
+                        "headers": TOLD,
+                    },
+                    **errors(OPENAI_ERROR),
+                },
+                "security": SECURITY,
             }
         }
-    }
+    },
 }
 
 

@@ -24,7 +24,25 @@ OPENAPI = operation(
         "required": ["model", "input"],
         "properties": {
             "model": {"type": "string"},
-            "input": text(),
+            "input": {
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "description": "A message; items of other kinds are taken as well.",
+                            "required": ["role", "content"],
+                            "properties": {
+                                "type": {"const": "message"},
+                                "role": {"enum": ["user", "assistant", "system", "developer"]},
+                                "content": text("input_text", "output_text", seen=("input_image", "input_file")),
+                            },
+                        },
+                    },
+                ]
+            },
             "instructions": {"type": ["string", "null"]},
             "stream": {"type": ["boolean", "null"]},
         },
