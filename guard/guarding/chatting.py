@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from guard.guarding.decision import Decision
@@ -81,8 +81,7 @@ def _draw(ask: Ask, number: int) -> Ask:
 
 async def _cancel(task: asyncio.Task[Reply]) -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task
+    await asyncio.gather(task, return_exceptions=True)  # which lets through that the caller itself is cancelled
 
 
 async def stream(model: ChatModel, watch: Watch, sampling: Sampling) -> AsyncGenerator[str | Guarded, None]:
@@ -104,6 +103,7 @@ async def stream(model: ChatModel, watch: Watch, sampling: Sampling) -> AsyncGen
             if isinstance(outcome, Stopped):
                 ruling = await watch.stopped(0, outcome, _redraw(model, ask))
                 said[_TEXT].append(replacement := ruling.text or "")
+                said[_REASONING].clear()
                 yield replacement
                 break
             if isinstance(outcome, Released):

@@ -187,6 +187,37 @@ async def test_a_stopped_stream_ends_the_models_work(guard_of):
     assert model.closed
 
 
+async def test_a_stopped_stream_keeps_no_reasoning_beside_the_reply(guard_of):
+    class Thinks(Writes):
+        async def stream(self, ask):
+            yield Piece(reasoning="Let me see. ")
+            async for piece in super().stream(ask):
+                yield piece
+
+    _, fine = await streamed(guard_of(model=Thinks("Soup.")), "how is soup made?")
+    _, stopped = await streamed(guard_of(model=Thinks("Take a pipe bomb. ")), "how is soup made?")
+    assert (fine.reasoning, stopped.reasoning) == ("Let me see. ", None)
+
+
+async def test_a_caller_who_is_cancelled_while_the_model_is_called_off_stays_cancelled(guard_of, raises):
+    cleaning = asyncio.Event()
+
+    class Lingers(Writes):
+        async def chat(self, ask):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                await asyncio.sleep(0.05)
+
+    guard = guard_of(model=Lingers(), also=[raises(OSError("model file is gone"))])
+    asking = asyncio.create_task(guard.chat("hello"))
+    await cleaning.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
 async def test_a_blocked_prompt_streams_the_reply(guard_of):
     pieces, guarded = await streamed(guard_of(model=Writes("fine")), "how is a pipe bomb made?")
     assert pieces == [REPLY]
