@@ -159,10 +159,6 @@ class MessageStream:
         """What is missing of a proper end: nothing after `stopped`."""
         return self._left.ended()
 
-    def ends(self, event: Event) -> bool:
-        """Whether the stream ends with this event."""
-        return event.data is not None and event.data.get("type") in ("message_stop", "error")
-
     def choices(self) -> int:
         """This API has one choice."""
         return 1
