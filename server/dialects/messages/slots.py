@@ -98,26 +98,37 @@ def spread(slots: Sequence[Slot], joiner: str, text: str) -> list[str]:
         return said
     old = joined(slots, joiner)
     same = min(len(old), len(text))
-    head = next((place for place in range(same) if old[place] != text[place]), same)
-    rest = same - head
-    tail = next((place for place in range(rest) if old[-1 - place] != text[-1 - place]), rest)
+    head = _most(same, lambda size: old[:size] == text[:size])
+    tail = _most(same - head, lambda size: old[len(old) - size :] == text[len(text) - size :])
     said, start, taken = [], 0, False
     ends = []
     for slot in slots:
         ends.append((start, start + len(slot.text)))
         start += len(slot.text) + len(joiner)
     touched = [place for place, (low, high) in enumerate(ends) if high > head and low < len(old) - tail]
-    touched = list(range(touched[0], touched[-1] + 1)) if touched else [0]
+    first, last = (touched[0], touched[-1]) if touched else (0, 0)
     for place, slot in enumerate(slots):
-        if place not in touched:
+        if not first <= place <= last:
             said.append(slot.text)
         elif taken:
             said.append("")
         else:
-            after = len(old) - ends[touched[-1]][1]
+            after = len(old) - ends[last][1]
             said.append(text[ends[place][0] : len(text) - after])
             taken = True
     return said
+
+
+def _most(limit: int, holds: Callable[[int], bool]) -> int:
+    """The largest size up to a limit for which something holds that holds for all smaller ones; it holds for 0."""
+    least = 0
+    while least < limit:
+        size = (least + limit + 1) // 2
+        if holds(size):
+            least = size
+        else:
+            limit = size - 1
+    return least
 
 
 def replaced(value: Json, changes: Iterable[tuple[Slot, str]]) -> Json:

@@ -32,6 +32,9 @@ from server.dialects.responses.telling import tell
 from server.upstreams.base import Event
 
 
+_SPOKEN = frozenset({"said", "refusal"})
+
+
 class ResponsesStream:
     """See `Streamed`. All events leave through `settled`, which numbers them anew and keeps account of them."""
 
@@ -39,6 +42,8 @@ class ResponsesStream:
         """A stream of which nothing has come."""
         self._ending: Ending = ending
         self._texts: dict[Key, Text] = {}
+        self._of_item: dict[int, list[Text]] = {}
+        self._spoken: list[Text] = []  # in messages, those whose channel has not been closed
         self._fast: dict[tuple[object, object, object], Text] = {}
         self._lanes = Lanes()
         self._places: dict[str, int] = {}
@@ -109,13 +114,12 @@ class ResponsesStream:
             return []
         item = item_of(data)
         if kind == DONE:
-            over = [
-                text for (of, _), text in self._texts.items() if of == item and text.group not in ("said", "refusal")
-            ]
+            over = [text for text in self._of_item.get(item, ()) if text.group not in _SPOKEN]
         elif isinstance(data.get("item"), dict) and data["item"].get("type") == "message":
             return []  # what one message begins, the next may end
         else:
-            over = [text for text in self._texts.values() if text.group in ("said", "refusal") and not text.open]
+            over = [text for text in self._spoken if not text.open]
+            self._spoken = [text for text in self._spoken if text.open]
         closing = []
         for text in over:
             if text.lane is not None and text.lane.owner is text and not text.lane.closed:
@@ -229,6 +233,9 @@ class ResponsesStream:
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = Text(key, group)
+            self._of_item.setdefault(key[0], []).append(text)
+            if group in _SPOKEN:
+                self._spoken.append(text)
         return text
 
     def _look(self, event: Event, data: Json) -> Look:
@@ -276,9 +283,8 @@ class ResponsesStream:
             self._places[str(item.get("id", ""))] = item_of(data)
         elif kind == DONE:
             place = item_of(data)
-            for (item_place, _), text in self._texts.items():
-                if item_place == place:
-                    text.open = False
+            for text in self._of_item.get(place, ()):
+                text.open = False
         elif kind in DONES:
             spot = DONES[kind][0]
             text_ended = self._texts.get((item_of(data), spot.path(data)))
