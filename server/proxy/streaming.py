@@ -18,6 +18,7 @@ from server.proxy.asking import admitted, edited, redraw, whole
 from server.proxy.call import Call
 from server.proxy.http import SSE
 from server.proxy.queue import EventQueue
+from server.proxy.telling import noted
 from server.proxy.whole import carried_out, judged, refuse, wholly_blocked
 from server.record import Record
 from server.upstreams.base import Answered, Buffered, Event, NotAStream, UpstreamFault
@@ -278,7 +279,7 @@ class Stream:
         record = await call.keep(answers=sent)
         note = call.note(record)
         if note is not None:
-            events = _noted(self._shape, events, note)
+            events = noted(self._shape, events, note)
         if not call.started:
             await self._start(record)
         await self._send(events, more=False)
@@ -297,13 +298,3 @@ class Stream:
 async def _close(opened: Opened | None) -> None:
     if opened is not None:
         await opened[0].__aexit__(None, None, None)
-
-
-def _noted(shape: Streamed, events: list[Event], note: dict[str, Any]) -> list[Event]:
-    """The events, the last one that can take it with the note."""
-    for place in range(len(events) - 1, -1, -1):
-        event = events[place]
-        noted = event if event.data is None else shape.noted(event, note)
-        if noted is not event:
-            return [*events[:place], noted, *events[place + 1 :]]
-    return events

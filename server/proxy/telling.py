@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeAlias
 
 from guard.guard import Guard
 from guard.guarding.decision import Decision
+from server.dialects.base import Streamed
 from server.proxy.http import Headers
 from server.settings import TellSettings
+from server.upstreams.base import Event
 
 ASKED = "x-wardlaw-tell"
 """Request header; `body` asks for the object."""
+
+Side: TypeAlias = Literal["prompt", "answer"]
+"""A half of an exchange: what the client sent, and what the model made of it."""
+
+_SIDES: tuple[Side, ...] = ("prompt", "answer")
+_SPOKEN = frozenset({Part.RESPONSE, Part.REASONING, Part.TOOL_CALL})
+_WITHHELD: Mapping[str, str] = {
+    "en": "The model was not shown these earlier turns, because they break a rule or could not be checked; it read a "
+    "note in their place.",
+    "zh": "这些较早的内容违反了规则或无法检查，因此没有交给模型；模型读到的是一条说明。",
+}
 
 
 def told_headers(decision: Decision, settings: TellSettings) -> Headers:
@@ -40,32 +53,35 @@ def wants_object(headers: Mapping[str, str], settings: TellSettings) -> bool:
 
 
 def told_object(decision: Decision, guard: Guard, settings: TellSettings, language: str) -> dict[str, Any]:
-    """The object `wardlaw`: the decision, the rules that led to it with their title and why, and the coverage."""
-    coverage = decision.coverage
+    """The object `wardlaw`: what was done, by which rules and where, and how far the detectors saw.
+
+    Args:
+        decision: to tell of.
+        guard: whose rules it was decided by.
+        settings: how much clients are told.
+        language: tag of the language that titles, reasons and sentences are in, as far as there are such.
+    """
+    broken = broken_where((placed.finding.rule, placed.finding.part, placed.where) for placed in decision.findings)
+    acting = _acting(decision, guard)
     told: dict[str, Any] = {
         "decision": decision.id,
         "action": decision.action.value,
         "constitution": decision.constitution,
-        "rules": [
-            {"id": rule.id, "title": rule.title.say(language), "why": rule.why.say(language)}
-            for rule in guard.gate.constitution
-            if rule.id in decision.rules
-        ],
-        "coverage": {
-            "scanned": {name: list(rules) for name, rules in coverage.scanned.items()},
-            "not_scanned": dict(coverage.not_scanned),
-            "degraded": sorted(coverage.degraded),
-            "partial": dict(coverage.partial),
-            "unscannable": [{"where": each.where, "what": each.what} for each in decision.unscannable],
-        },
+        "where": _in_order({side for rule in decision.rules for side in acting.get(rule, ())}),
+        "rules": _told_rules(decision.rules, acting, guard, language),
     }
+    if decision.withheld:
+        told["withheld"] = {"places": list(decision.withheld), "note": withheld_note(language)}
     if decision.mode == "shadow":
         told["mode"] = "shadow"
         told["would"] = decision.would.value
+        told["would_rules"] = _told_rules([rule for rule in broken if rule in acting], acting, guard, language)
+    told["coverage"] = _told_coverage(decision)
     if settings.detail == "finding":
         told["findings"] = [
             {
                 "rule": placed.finding.rule,
+                "part": placed.finding.part.value,
                 "where": placed.where,
                 "span": list(placed.finding.span),
                 "detector": placed.finding.detector,
@@ -75,3 +91,76 @@ def told_object(decision: Decision, guard: Guard, settings: TellSettings, langua
             for placed in decision.findings
         ]
     return told
+
+
+def broken_where(found: Iterable[tuple[str, str, str]]) -> dict[str, list[Side]]:
+    """In which half of the exchange each rule was found broken.
+
+    Args:
+        found: of each finding: the rule, the part, and the place as a decision names it.
+
+    Returns:
+        rule -> `prompt`, `answer` or both, in this order.
+    """
+    sides: dict[str, set[Side]] = {}
+    for rule, part, where in found:
+        sides.setdefault(rule, set()).add(_side(part, where))
+    return {rule: _in_order(each) for rule, each in sides.items()}
+
+
+def withheld_note(language: str) -> str:
+    """What is told, in one sentence, where old turns were withheld from the model."""
+    return _WITHHELD["zh" if language.partition("-")[0] == "zh" else "en"]
+
+
+def _acting(decision: Decision, guard: Guard) -> dict[str, list[Side]]:
+    """As `broken_where`, without the findings that lead to nothing even where they are enforced."""
+    rules = {rule.id: rule for rule in guard.gate.constitution}
+    return broken_where(
+        (placed.finding.rule, placed.finding.part, placed.where)
+        for placed in decision.findings
+        if rules[placed.finding.rule].action(placed.finding.part) is not Action.ALLOW
+    )
+
+
+def _told_rules(
+    ids: Iterable[str], where: Mapping[str, list[Side]], guard: Guard, language: str
+) -> list[dict[str, Any]]:
+    """Rules with their title, why and where, in the order given."""
+    rules = {rule.id: rule for rule in guard.gate.constitution}
+    return [
+        {
+            "id": each,
+            "title": rules[each].title.say(language),
+            "why": rules[each].why.say(language),
+            "where": where.get(each, []),
+        }
+        for each in ids
+        if each in rules
+    ]
+
+
+def _told_coverage(decision: Decision) -> dict[str, Any]:
+    """The coverage as far as a client can use it; all of it is told of the decision by its id."""
+    coverage = decision.coverage
+    return {
+        "scanned": sorted(name for name, rules in coverage.scanned.items() if rules),
+        "not_scanned": len(coverage.not_scanned),
+        "degraded": sorted(coverage.degraded),
+        "partial": dict(coverage.partial),
+        "unscannable": [{"where": each.where, "what": each.what} for each in decision.unscannable],
+    }
+
+
+def _side(part: str, where: str) -> Side:
+    """The half of the exchange that a finding stands in. A turn of the assistant that a client sends is of the prompt;
+    a text that is judged by itself goes by the part it is judged as."""
+    if where.startswith("choices["):
+        return "answer"
+    if where.startswith("messages["):
+        return "prompt"
+    return "answer" if part in _SPOKEN else "prompt"
+
+
+def _in_order(sides: set[Side]) -> list[Side]:
+    return [side for side in _SIDES if side in sides]
