@@ -5,26 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from server.dialects.base import Ending, Json
 from server.dialects.responses.events import ADDED, DONE, DONES, FINAL, LIFE, item_of, part_of, told
 from server.dialects.responses.lanes import Key, Text
 from server.dialects.responses.response import blank, ends, message, part
+from server.dialects.responses.steps import REPLY, Step, closers
+from server.dialects.responses.telling import CALLS, TEXTS
 from server.upstreams.base import Event
 
-Step: TypeAlias = tuple[object, ...]
-"""What one event of an ending does."""
-
-_REPLY: tuple[Step, ...] = tuple(
-    ("reply", what) for what in ("created", "in_progress", "item", "part", "delta", "text", "part_done", "item_done")
-)
-_TEXT_DONE = {
-    ("content", "output_text"): ("response.output_text.done", "text"),
-    ("content", "refusal"): ("response.refusal.done", "refusal"),
-    ("content", "reasoning_text"): ("response.reasoning_text.done", "text"),
-    ("summary", "summary_text"): ("response.reasoning_summary_text.done", "text"),
-}
 _KINDS: dict[object, str] = {
     "said": "output_text",
     "refusal": "refusal",
@@ -32,13 +21,6 @@ _KINDS: dict[object, str] = {
     "summary": "summary_text",
 }
 _PART_DONE = {"content": "response.content_part.done", "summary": "response.reasoning_summary_part.done"}
-# Calls whose one text comes in pieces: the member, and the event that ends it.
-_CALLS = {
-    "function_call": ("arguments", "response.function_call_arguments.done"),
-    "custom_tool_call": ("input", "response.custom_tool_call_input.done"),
-    "mcp_call": ("arguments", "response.mcp_call_arguments.done"),
-    "code_interpreter_call": ("code", "response.code_interpreter_call_code.done"),
-}
 
 
 def _nothing() -> Event:
@@ -131,11 +113,11 @@ class Sending:
     def close(self, came: Sequence[Step], reply: str, ending: Ending | None) -> list[Event]:
         """The events that end everything that was begun, say the reply, and end the stream."""
         self._reply, self._shape = reply, ending
-        return self._planned([("look",), *_closers(came), *(_REPLY if reply else _REPLY[:2]), ("final",)])
+        return self._planned([("look",), *closers(came), *(REPLY if reply else REPLY[:2]), ("final",)])
 
     def finish(self, came: Sequence[Step]) -> list[Event]:
         """The events that end a stream whose own end is lost; not to be called where anything is still to leave."""
-        made = [self.own(event) for event in self._planned([*_REPLY[:2], *_closers(came), ("final",)])]
+        made = [self.own(event) for event in self._planned([*REPLY[:2], *closers(came), ("final",)])]
         return [event for event in made if event.raw]
 
     def _planned(self, steps: Sequence[Step]) -> list[Event]:
@@ -269,24 +251,24 @@ class Sending:
         if item is None or at not in item.parts or at in item.ended:
             return None
         begun = item.parts[at]
-        kind, member = _TEXT_DONE.get((at[0], str(begun.get("type"))), ("", ""))
+        member, name = TEXTS.get((at[0], str(begun.get("type"))), ("", ""))
         counts = "summary_index" if at[0] == "summary" else "content_index"
         where = {"item_id": item.item.get("id", ""), "output_index": place, counts: at[1]}
         if what == "part":
             return {"type": _PART_DONE[at[0]], **where, "part": self._as_sent(place, at, begun)}
-        if not kind or (*at, "text") in item.ended:
+        if not member or (*at, "text") in item.ended:
             return None
-        probable: Json = {"logprobs": []} if kind == "response.output_text.done" else {}
-        return {"type": kind, **where, member: self._left(place, at), **probable}
+        probable: Json = {"logprobs": []} if name == "output_text" else {}
+        return {"type": f"response.{name}.done", **where, member: self._left(place, at), **probable}
 
     def _end_call(self, place: int) -> Json | None:
         item = self._open(place)
-        member, kind = _CALLS.get(str(item.item.get("type")) if item else "", ("", ""))
+        member, name = CALLS.get(str(item.item.get("type")) if item else "", ("", ""))
         if item is None or not member or "call" in item.ended:
             return None
         text = self._texts.get((place, (member,)))
         where = {"item_id": item.item.get("id", ""), "output_index": place}
-        return {"type": kind, **where, member: text.left if text else ""}
+        return {"type": f"response.{name}.done", **where, member: text.left if text else ""}
 
     def _end_item(self, place: int) -> Json | None:
         item = self._open(place)
@@ -298,12 +280,14 @@ class Sending:
             return sent
         if "status" in sent:
             sent["status"] = "incomplete"
+        if sent.get("encrypted_content"):
+            sent["encrypted_content"] = None  # it seals what was not sent whole
         begun_parts = self._parts(place)
         for names in ("content", "summary"):
             parts = [(at, begun) for at, begun in sorted(begun_parts.items()) if at[0] == names]
             if parts:
                 sent[names] = [self._as_sent(place, at, begun) for at, begun in parts]
-        member = _CALLS.get(str(sent.get("type")), ("", ""))[0]
+        member = CALLS.get(str(sent.get("type")), ("", ""))[0]
         text = self._texts.get((place, (member,)))
         if member and text is not None:
             sent[member] = text.left
@@ -318,17 +302,3 @@ _PLAIN = frozenset(
     f"response.{kind}.delta"
     for kind in ("output_text", "refusal", "reasoning_text", "reasoning_summary_text", "function_call_arguments")
 )
-
-
-def _closers(came: Sequence[Step]) -> list[Step]:
-    """What ends all that was begun, in order; what had ended already is left out when it comes to it."""
-    parts: dict[object, list[Step]] = {}
-    for step in came:
-        if step[0] == "part":
-            parts.setdefault(step[1], []).append(step)
-    steps: list[Step] = []
-    for place in dict.fromkeys(step[1] for step in came):
-        for at in dict.fromkeys(parts.get(place, ())):
-            steps += [("text", *at[1:]), at]
-        steps += [("call", place), ("item", place)]
-    return steps

@@ -31,7 +31,6 @@ from server.dialects.responses.response import ASIDE
 from server.dialects.responses.telling import tell
 from server.upstreams.base import Event
 
-
 _SPOKEN = frozenset({"said", "refusal"})
 
 

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from server.dialects.base import Json
 from server.dialects.responses.items import parts_of
 
-_CALLS = {
+CALLS = {
     "function_call": ("arguments", "function_call_arguments"),
     "custom_tool_call": ("input", "custom_tool_call_input"),
     "mcp_call": ("arguments", "mcp_call_arguments"),
     "code_interpreter_call": ("code", "code_interpreter_call_code"),
 }
-_TEXTS = {
+"""Calls whose one text comes in pieces: the member, and the middle of its events' names."""
+TEXTS = {
     ("content", "output_text"): ("text", "output_text"),
     ("content", "refusal"): ("refusal", "refusal"),
     ("content", "reasoning_text"): ("text", "reasoning_text"),
     ("summary", "summary_text"): ("text", "reasoning_summary_text"),
 }
+"""Parts that are texts: as `CALLS`."""
 
 
 def tell(response: Json) -> list[Json]:
@@ -39,7 +41,7 @@ def _item(place: int, item: Json) -> Iterator[Json]:
     begun = dict(item)
     if "status" in begun:
         begun["status"] = "in_progress"
-    member, name = _CALLS.get(str(item.get("type")), ("", ""))
+    member, name = CALLS.get(str(item.get("type")), ("", ""))
     in_parts = item.get("type") in ("message", "reasoning")
     if in_parts:
         begun |= {names: [] for names in ("content", "summary") if isinstance(item.get(names), list)}
@@ -58,7 +60,7 @@ def _item(place: int, item: Json) -> Iterator[Json]:
 
 def _part(where: Json, names: str, number: int, part: Json) -> Iterator[Json]:
     kind = "content_part" if names == "content" else "reasoning_summary_part"
-    member, name = _TEXTS.get((names, str(part.get("type"))), ("", ""))
+    member, name = TEXTS.get((names, str(part.get("type"))), ("", ""))
     at = {**where, "content_index" if names == "content" else "summary_index": number}
     empty = {**part, member: ""} if member else dict(part)
     empty |= {later: [] for later in ("annotations", "logprobs") if part.get(later)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.dialects.responses.events import told
+from server.dialects.responses.telling import CALLS
 from server.translating.responses_to_chat.answer import begun, ending, logprobs, opened, usage
 from server.upstreams.base import Event
 
@@ -33,10 +34,6 @@ _PARTS = {
     "output_text": ("text", "output_text"),
     "refusal": ("refusal", "refusal"),
     "reasoning_text": ("text", "reasoning_text"),
-}
-_CALLS = {
-    "function_call": ("arguments", "function_call_arguments"),
-    "custom_tool_call": ("input", "custom_tool_call_input"),
 }
 
 
@@ -149,7 +146,7 @@ class Translation:
             kind = "custom_tool_call" if custom or call.get("type") == "custom" else "function_call"
             item = self._begin_item(begun(kind, str(call.get("id") or ""), str(inner.get("name") or "")))
             self._calls[index] = item
-        member, name = _CALLS[item.item["type"]]
+        member, name = CALLS[item.item["type"]]
         text = inner.get(member)
         if text and not isinstance(text, str):
             raise ValueError(f"choices[0].delta.tool_calls[{place}].{member}: not a string")
@@ -181,7 +178,7 @@ class Translation:
         item.item = {**item.item, "content": [*item.item["content"], part | told_too]}
 
     def _end_call(self, call: _Item, status: str) -> None:
-        member, name = _CALLS[call.item["type"]]
+        member, name = CALLS[call.item["type"]]
         text = "".join(call.said)
         named = {"name": call.item["name"]} if member == "arguments" else {}
         self._say(f"response.{name}.done", {**call.where, **named, member: text})

@@ -530,3 +530,14 @@ class Reading2(Reading):
             self.texts[at] = data["text"]
         else:
             super()._take(data)
+
+
+def test_reasoning_that_was_stopped_leaves_without_its_seal() -> None:
+    item = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "c2VhbGVk", "status": "in_progress"}
+    shape = DIALECT.stream(BODY, "filter")
+    for event in numbered([{"type": "response.output_item.added", "output_index": 0, "item": item}]):
+        shape.texts(event)
+        shape.settled(event, {})
+    left = [shape.settled(event, {}) for event in shape.stopped(0, Ruling(Action.BLOCK, text="No."))]
+    [ended] = [event.data["item"] for event in left if event.data and event.data.get("output_index") == 0]
+    assert (ended["encrypted_content"], ended["status"]) == (None, "incomplete")
