@@ -15,6 +15,9 @@ from server.dialects.base import BadRequest
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+_NESTED = 200
+"""Objects and lists within each other that a body may have: orjson writes 254, and a translation adds some."""
+
 SSE: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -87,7 +90,26 @@ def parsed(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         raise BadRequest("", f"the body is no JSON: {place}", "send one JSON object") from None
     if not isinstance(body, dict):
         raise BadRequest("", f"the body is a JSON {type(body).__name__}", "send one JSON object")
+    # What is nested more deeply than JSON can be written again could not be handed on.
+    if raw.count(b"[") + raw.count(b"{") > _NESTED and _is_deep(body):
+        raise BadRequest(
+            "", f"the body has more than {_NESTED} objects or lists within each other", "send a flatter one"
+        )
     return body
+
+
+def _is_deep(body: dict[str, Any]) -> bool:
+    level: list[Any] = [body]
+    for _ in range(_NESTED):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 async def _receive(receive: Receive, seconds: float) -> Message:
