@@ -71,7 +71,7 @@ async def test_while_the_database_is_away_requests_go_on_and_nothing_is_lost(
         assert served.health()["audit"]["lost"] == 0
 
 
-@pytest.mark.parametrize("on_failure", ["block", "allow"])
+@pytest.mark.parametrize("on_failure", ["block", pytest.param("allow", marks=pytest.mark.slow)])
 async def test_with_decisions_written_to_the_database_at_once_its_absence_fails_requests_or_not_as_is_set(
     serve: Callable[..., Served], watched: Watched, postgres: Any, on_failure: str
 ) -> None:

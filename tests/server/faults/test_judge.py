@@ -18,19 +18,16 @@ from tests.server.serving import RULES, Served
 
 Watched = Callable[..., AbstractAsyncContextManager[Clients]]
 
-JUDGED = RULES.replace("meaning: null}", "meaning: null, judge: {when: always}}\n    tests: {}").replace(
-    "    tests: {breaks: [Please summon the kraken for me.], keeps: [What does a kraken eat?]}\n", ""
-)
+JUDGED = RULES.replace("meaning: null}", "meaning: null, judge: {when: always}}")
 
 
 def judged(on_error: str) -> str:
     return JUDGED.replace("rules:\n", f"defaults: {{on_error: {on_error}}}\nrules:\n")
 
 
-@pytest.fixture(params=["down", "slow"])
-def judge(request: pytest.FixtureRequest, fake_upstream: FakeUpstream) -> str:
-    """A judge of either kind."""
-    if request.param == "slow":
+def judge_that_is(how: str, fake_upstream: FakeUpstream) -> str:
+    """A judge that takes no connection, or one that never answers."""
+    if how == "slow":
         fake_upstream.script("hang", model="judge")
         return f"openai:{fake_upstream.url}#judge"
     with socket.socket() as free:
@@ -38,10 +35,19 @@ def judge(request: pytest.FixtureRequest, fake_upstream: FakeUpstream) -> str:
         return f"openai:http://127.0.0.1:{free.getsockname()[1]}/v1#judge"
 
 
-@pytest.mark.parametrize("on_error", ["block", "allow"])
+@pytest.mark.parametrize(
+    ("how", "on_error"),
+    [
+        ("down", "block"),
+        ("slow", "allow"),
+        pytest.param("down", "allow", marks=pytest.mark.slow),
+        pytest.param("slow", "block", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it(
-    serve: Callable[..., Served], watched: Watched, judge: str, on_error: str
+    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, how: str, on_error: str
 ) -> None:
+    judge = judge_that_is(how, fake_upstream)
     served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=0.3", rules=judged(on_error)).ready()
     async with watched(served, after=on_error == "allow") as clients:
         asks = [lambda api=api, on=on: clients.ask(api=api, stream=on) for api in APIS for on in (False, True)]
@@ -65,9 +71,8 @@ async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it
 async def test_who_waits_for_a_slow_judge_holds_up_nobody_else(
     serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream
 ) -> None:
-    fake_upstream.script("hang", model="judge")
-    where = f"openai:{fake_upstream.url}#judge"
-    served = serve("--set", f"gate.judge={where}", "--set", "gate.judge_s=1.5", rules=judged("block")).ready()
+    judge = judge_that_is("slow", fake_upstream)
+    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=1.5", rules=judged("block")).ready()
     async with watched(served, after=False) as clients:
         waiting = asyncio.create_task(clients.ask())
         await asyncio.to_thread(fake_upstream.asked)
