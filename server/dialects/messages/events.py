@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from server.dialects import _events
 from server.dialects.base import Json
 from server.upstreams.base import Event
 
@@ -19,14 +20,12 @@ DELTAS = {
 
 def event(data: Json) -> Event:
     """An event of the type that its data names."""
-    name: str = data["type"]
-    return Event(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)), data, name)
+    return _events.event(data, data["type"])
 
 
 def again(event: Event, data: Json) -> Event:
     """An event with other data, under its own name."""
-    head = b"event: %b\n" % event.name.encode() if event.name else b""
-    return Event(head + b"data: %b\n\n" % orjson.dumps(data), data, event.name)
+    return _events.event(data, event.name)
 
 
 def delta(index: int, kind: str, text: str) -> Event:

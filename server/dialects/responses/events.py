@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from guard.guarding.incoming import Unscannable
+from server.dialects._events import event
 from server.dialects._leaves import Leaf, Path, written
 from server.dialects._logprobs import told_beside
 from server.dialects.base import Json
@@ -281,6 +280,4 @@ class _Gathered(Seen):
 
 def told(data: Json) -> Event:
     """An event that carries an object."""
-    kind = str(data.get("type", ""))
-    head = b"event: " + kind.encode() + b"\n" if kind else b""
-    return Event(head + b"data: " + orjson.dumps(data) + b"\n\n", data, kind)
+    return event(data, str(data.get("type", "")))
