@@ -3,6 +3,7 @@ not."""
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,6 +117,18 @@ def test_no_operation_works_without_the_key_that_it_asks_for(
         assert "message" in answer.json()["error"] if asks else answer.ok
     for headers in ({"authorization": f"Bearer {secret}"}, {"x-api-key": secret}):
         assert requests.request(method, url, json={}, headers=headers, timeout=10).status_code != 401
+
+
+def test_of_a_key_that_is_keys_twice_the_last_one_counts(locked: tuple[Served, str]) -> None:
+    server, secret = locked
+    for keys, status in (((secret, "wrong"), 401), (("wrong", secret), 200)):
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+        connection.putrequest("GET", "/v1/models")
+        for key in keys:
+            connection.putheader("authorization", f"Bearer {key}")
+        connection.endheaders()
+        assert connection.getresponse().status == status
+        connection.close()
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

@@ -1,1 +1,0 @@
-"""Nothing is shared here but files: `speaking`, `reading`, `inside`."""
