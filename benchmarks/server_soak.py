@@ -1,6 +1,6 @@
 """A long run at one concurrency, with reloads: memory over time, errors, drift of latency, and audit rows for requests.
 
-    python benchmarks/server_soak.py [--minutes 30] [--rules base --meaning] [--database postgresql+psycopg://...]
+    python benchmarks/server_soak.py [--minutes 30] [--base --meaning] [--database postgresql+psycopg://...]
 
 Three APIs, half of it streams, a fifth of it breaking a rule; every answer is checked: a harmless one came whole, a
 breaking one did not come. Each minute the rule file is rewritten and the new digest must appear in answers. At the end

@@ -52,6 +52,8 @@ class Call:
         self.first_s: float | None = None
         self.break_off: Callable[[Fault], Awaitable[None]] | None = None
         """Ends a stream that has begun with an error."""
+        self.sent: Callable[[], Sequence[Mapping[Channel, str]]] = list
+        """The texts of a stream that have left so far, a mapping a choice."""
         self.guard: Guard
         self.watch: Watch
         self.incoming: Incoming

@@ -14,7 +14,7 @@ from server.dialects.base import BadRequest, Dialect, Fault
 from server.parts import AuditFailed, Parts
 from server.proxy.call import Call, fault_headers
 from server.proxy.http import Gone, Leaving, headers_of, parsed, read_body, send_whole
-from server.proxy.refusals import FAILED, fault_of, raised
+from server.proxy.refusals import FAILED, fault_of, plain, raised
 from server.proxy.streaming import answer_stream
 from server.proxy.whole import answer_whole
 from server.upstreams.base import UpstreamFault
@@ -77,7 +77,7 @@ class Endpoint:
             except TimeoutError as error:
                 await self._cut(call, fault_of(error, limits))
             except UpstreamFault as error:
-                _log.warning("upstream: %s", error.what, extra={"decision": call.watch.id})
+                _log.warning("%s: %s", self._parts.upstream.identity, plain(error), extra={"decision": call.watch.id})
                 await self._finish(call, await call.fault_of(error))
             except AuditFailed:
                 raise
@@ -108,7 +108,7 @@ class Endpoint:
     async def _keep(self, call: Call, status: int, kind: str) -> bool:
         """Keep the decision on a request that has failed anyhow; whether it was kept."""
         try:
-            await call.keep(status=status, fault=kind)
+            await call.keep(status=status, fault=kind, answers=call.sent())
         except Exception as error:
             why = error.what if isinstance(error, AuditFailed) else raised(error)
             _log.error("audit: %s", why, extra={"decision": call.watch.id})

@@ -17,8 +17,8 @@ from server.parts import AuditFailed
 from server.proxy.asking import admitted, edited, redraw, whole
 from server.proxy.call import Call
 from server.proxy.http import SSE
+from server.proxy.noting import noted
 from server.proxy.queue import EventQueue
-from server.proxy.telling import noted
 from server.proxy.whole import carried_out, judged, refuse, wholly_blocked
 from server.record import Record
 from server.upstreams.base import Answered, Buffered, Event, NotAStream, UpstreamFault
@@ -26,7 +26,6 @@ from server.upstreams.base import Answered, Buffered, Event, NotAStream, Upstrea
 Opened: TypeAlias = tuple[
     AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[Event]]], Mapping[str, str], AsyncIterator[Event]
 ]
-
 
 _JOINED = 2048
 """Characters of one channel that are scanned together at most, where so many have come."""
@@ -83,6 +82,7 @@ class Stream:
         self._came: float | None = None
         self._body = call.body  # as the upstream was asked
         call.break_off = self.break_off
+        call.sent = self._texts
 
     async def open(self, body: Mapping[str, Any]) -> Opened:
         """Ask the upstream for the stream."""

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 from guard.guard import Guard
 from guard.guarding.decision import Decision
-from server.dialects.base import Streamed
+from guard.window.choice import rank
+from rules.schema import Action, Part
 from server.proxy.http import Headers
 from server.settings import TellSettings
-from server.upstreams.base import Event
 
 ASKED = "x-wardlaw-tell"
 """Request header; `body` asks for the object."""
@@ -35,6 +35,7 @@ def told_headers(decision: Decision, settings: TellSettings) -> Headers:
         (b"x-wardlaw-decision", decision.id.encode()),
         (b"x-wardlaw-action", decision.action.value.encode()),
         (b"x-wardlaw-constitution", decision.constitution.encode()),
+        (b"x-wardlaw-coverage", _extent(decision)),
     ]
     if decision.rules:
         headers.append((b"x-wardlaw-rules", ",".join(decision.rules).encode()))
@@ -43,6 +44,14 @@ def told_headers(decision: Decision, settings: TellSettings) -> Headers:
     if decision.mode == "shadow":
         headers.append((b"x-wardlaw-mode", b"shadow"))
     return headers
+
+
+def _extent(decision: Decision) -> bytes:
+    """How much was looked at: `degraded` where a detector failed, `partial` where something was left out."""
+    coverage = decision.coverage
+    if coverage.degraded:
+        return b"degraded"
+    return b"partial" if coverage.partial or coverage.not_scanned or decision.unscannable else b"whole"
 
 
 def wants_object(headers: Mapping[str, str], settings: TellSettings) -> bool:
@@ -61,7 +70,6 @@ def told_object(decision: Decision, guard: Guard, settings: TellSettings, langua
         settings: how much clients are told.
         language: tag of the language that titles, reasons and sentences are in, as far as there are such.
     """
-    broken = broken_where((placed.finding.rule, placed.finding.part, placed.where) for placed in decision.findings)
     acting = _acting(decision, guard)
     told: dict[str, Any] = {
         "decision": decision.id,
@@ -75,7 +83,7 @@ def told_object(decision: Decision, guard: Guard, settings: TellSettings, langua
     if decision.mode == "shadow":
         told["mode"] = "shadow"
         told["would"] = decision.would.value
-        told["would_rules"] = _told_rules([rule for rule in broken if rule in acting], acting, guard, language)
+        told["would_rules"] = _told_rules(acting, acting, guard, language)
     told["coverage"] = _told_coverage(decision)
     if settings.detail == "finding":
         told["findings"] = [
@@ -114,13 +122,12 @@ def withheld_note(language: str) -> str:
 
 
 def _acting(decision: Decision, guard: Guard) -> dict[str, list[Side]]:
-    """As `broken_where`, without the findings that lead to nothing even where they are enforced."""
+    """As `broken_where`, the gravest rule first, and without findings that lead to nothing even where enforced."""
     rules = {rule.id: rule for rule in guard.gate.constitution}
-    return broken_where(
-        (placed.finding.rule, placed.finding.part, placed.where)
-        for placed in decision.findings
-        if rules[placed.finding.rule].action(placed.finding.part) is not Action.ALLOW
-    )
+    found = [(rank(rules[each.finding.rule].action(each.finding.part)), each) for each in decision.findings]
+    found = [each for each in found if each[0] > rank(Action.ALLOW)]
+    found.sort(key=lambda each: (-each[0], -each[1].finding.score))
+    return broken_where((placed.finding.rule, placed.finding.part, placed.where) for _, placed in found)
 
 
 def _told_rules(

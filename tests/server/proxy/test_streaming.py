@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from guard.window.outcomes import Channel
+
 PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
 SECRET = "and so you summon the kraken from the deep"
 
@@ -167,6 +169,22 @@ async def test_a_client_that_leaves_while_a_whole_answer_is_awaited_ends_the_ups
         await here.client.post("/v1/chat/completions", json=body("", stream=False), timeout=0.4)
     left = await asyncio.to_thread(fake_upstream.gone)
     assert left[0]["gone_at"] - began < 3
+
+
+async def test_what_a_client_was_sent_before_it_left_is_kept(stand: Callable[..., Any], fake_upstream: Any) -> None:
+    here = await stand(audit={"content": "full"})
+    fake_upstream.script("hang_mid", text="The harbour is quiet this morning, and boats lie in a row at the quay.")
+    path, said = "/v1/chat/completions", ""
+    async with here.client.stream("POST", path, json=body(path)) as answer:
+        async for piece in answer.aiter_text():
+            said += piece
+            if text_of(said).startswith("The harbour is"):
+                break
+    async with asyncio.timeout(10):
+        while here.audit.records[-1].fault != "client_gone":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    (texts,) = here.audit.records[-1].answers
+    assert texts[Channel("text")].startswith(text_of(said))
 
 
 async def test_the_first_words_do_not_wait_for_the_last(stand: Callable[..., Any], fake_upstream: Any) -> None:

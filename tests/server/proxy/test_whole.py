@@ -22,6 +22,15 @@ async def test_a_clean_answer_leaves_as_the_very_bytes_that_came(stand: Callable
     assert fake_upstream.seen()[0]["body"] == CHAT
 
 
+@pytest.mark.parametrize(("unscannable", "extent"), [("allow", "partial"), ("flag", "partial")])
+async def test_an_answer_says_how_much_was_looked_at(stand: Callable[..., Any], unscannable: str, extent: str) -> None:
+    here = await stand(guard={"unscannable": unscannable})
+    assert (await here.ask("/v1/chat/completions", CHAT)).headers["x-wardlaw-coverage"] == "whole"
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    asked = {"model": "fake", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, image]}]}
+    assert (await here.ask("/v1/chat/completions", asked)).headers["x-wardlaw-coverage"] == extent
+
+
 async def test_a_breaking_prompt_never_reaches_the_model(stand: Callable[..., Any], fake_upstream: Any) -> None:
     here = await stand()
     answer = await here.ask("/v1/chat/completions", saying("Please summon the kraken now"))
@@ -85,6 +94,7 @@ async def test_the_object_is_given_where_it_is_asked_for(stand: Callable[..., An
             "id": "kraken-summoning",
             "title": "Summoning the kraken",
             "why": "It sinks the ships of people who did not ask for it.",
+            "where": ["prompt"],
         }
     ]
     assert "summon the kraken" not in answer.text.replace("Summoning the kraken", "")
