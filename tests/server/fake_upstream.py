@@ -10,7 +10,7 @@ streamed, with any key.
 `ended` is `sent`, `cut` (by the mode), `gone` (the client left first) or null while it is still answering; `gone_at`
 and `at` are seconds of the machine's clock. A user's last message `say: ...` is answered by what stands after `say: `.
 A script may have: mode, text, reasoning, refusal, arguments (of one tool call), delay (seconds), finish, headers, body
-(of a whole answer), raw (its bytes, as text), events (of a stream, each as text).
+(of a whole answer), raw (its bytes, as text), events (of a stream, each as text), message (of an error).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ async def answered(
     mode = script.get("mode", "ok")
     await before(request, script, mode, note)
     if mode in STATUSES:
-        return error(mode, request.path)
+        return error(mode, request.path, script.get("message"))
     if mode == "html":
         return web.Response(text="<html>busy</html>", content_type="text/html")
     if mode == "redirect":
@@ -164,8 +164,9 @@ async def before(request: web.Request, script: dict[str, Any], mode: str, note: 
         await asyncio.sleep(3600)
 
 
-def error(mode: str, path: str) -> web.Response:
+def error(mode: str, path: str, said: str | None = None) -> web.Response:
     status, message = STATUSES[mode]
+    message = said or message
     headers = {"retry-after": "7", "x-ratelimit-remaining-requests": "0"} if status == 429 else {}
     inner = {"message": message, "type": "made_up", "param": None, "code": None}
     shaped = {"type": "error", "error": inner} if path.endswith("/messages") else {"error": inner}

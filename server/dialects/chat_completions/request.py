@@ -9,6 +9,7 @@ from typing import Any
 from guard.exchange import Message
 from guard.guarding.incoming import Incoming, Unscannable
 from guard.guarding.rulings import Place
+from server.dialects._definitions import defines
 from server.dialects._leaves import (
     Leaf,
     Path,
@@ -41,13 +42,6 @@ _SETTINGS = frozenset(
 )
 """Members that hold the words of settings; any longer text in them is looked at."""
 
-_SCHEMA = frozenset(
-    "type function custom name description parameters strict properties required items enum anyOf oneOf allOf not "
-    "additionalProperties default const title format minimum maximum minItems maxItems minLength maxLength pattern "
-    "$ref $defs definitions $schema schema json_schema examples allowed_tools mode tools grammar syntax definition "
-    "uniqueItems exclusiveMinimum exclusiveMaximum multipleOf prefixItems nullable".split()
-)
-"""Names of members in definitions that say nothing themselves."""
 _TYPES = frozenset(
     "object string number integer boolean array null function custom json_schema json_object text grammar auto none "
     "required allowed_tools lark regex".split()
@@ -164,7 +158,7 @@ def _beside(body: Json, unscannable: list[Unscannable]) -> list[Turn]:
             if wordy(name):
                 other.append(Leaf((name,), name, is_name=True))
         elif name in _DEFINES:
-            defined += (leaf for leaf in anywhere(value, (name,), says=_defines) if leaf.text not in _TYPES)
+            defined += (leaf for leaf in anywhere(value, (name,), says=defines) if leaf.text not in _TYPES)
         else:
             if wordy(name):
                 other.append(Leaf((name,), name, is_name=True))
@@ -176,7 +170,3 @@ def _beside(body: Json, unscannable: list[Unscannable]) -> list[Turn]:
     if other:
         turns.append(Turn("user", (), other))
     return turns
-
-
-def _defines(name: str) -> bool:
-    return name not in _SCHEMA

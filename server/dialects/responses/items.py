@@ -153,6 +153,11 @@ def _look_tool(item: dict[str, Any], path: Path, found: Found, kind: object) -> 
         look_name(name, path, found, "call" if calls else "note")
         if name in media:
             continue
+        if calls and name == "name" and isinstance(value, str):
+            # The model makes it up if it likes; it is a text of its own, since what a tool is called with is JSON.
+            if value:
+                found.slots.append(Slot(Leaf((*path, name), value), "note"))
+            continue
         given = not calls or name in _GIVEN or kind in _ALL_GIVEN
         group: Group = "note" if given else "call"
         # A plain string that stands at the top is the call or the answer itself, whatever it looks like.

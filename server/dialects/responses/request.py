@@ -16,9 +16,10 @@ from guard.exchange import Message
 from guard.guarding.incoming import Incoming, Unscannable
 from guard.guarding.rulings import Place
 from guard.window.outcomes import Channel
-from server.dialects._leaves import Leaf, Path, Tangled, apart, joined, written
+from server.dialects._definitions import defines
+from server.dialects._leaves import Leaf, Path, Tangled, anywhere, apart, joined, written
 from server.dialects.base import BadRequest, Json
-from server.dialects.responses.items import Found, look, look_part, look_value
+from server.dialects.responses.items import Found, look, look_part, look_value, machine
 from server.dialects.responses.response import before_reply, rewritten
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
@@ -171,6 +172,11 @@ def _settings(body: Json, unscannable: list[Unscannable]) -> Iterator[Leaf]:
             if leaf.path[0] == "tools" and (leaf.path[2:3] == ("headers",) or leaf.path[2:] == ("authorization",)):
                 continue
             yield leaf
+    for name in ("text", "tools"):  # a single word can say something too, where its author has chosen it
+        for leaf in anywhere(body.get(name), (name,), says=defines):
+            chosen = leaf.is_name or leaf.path[-1] == "name"
+            if chosen and machine("name", leaf.text) and leaf.path[2:3] != ("headers",):
+                yield leaf
 
 
 def _variables(body: Json, unscannable: list[Unscannable]) -> list[Leaf]:
@@ -216,6 +222,10 @@ def _take_item(item: object, path: Path, turns: list[_Turn], unscannable: list[U
     thought: list[Leaf] = []
     own = kind in _OWN or kind.endswith("_call")
     for leaf, group in found.slots:
+        if leaf.path == ("name",):
+            if machine("name", leaf.text):
+                continue  # of a tool that was called
+            group = "call"
         placed = Leaf((*path, *leaf.path), leaf.text, leaf.is_name)
         if group in ("thought", "summary"):
             thought.append(placed)

@@ -35,11 +35,23 @@ RULE = """\
     detect: {{patterns: [{{literal: {phrase}}}], meaning: null}}
 """
 
+SECRET = "tangerine-4711"
+"""What is masked wherever it stands."""
+MASKED = """\
+  - id: passing-the-word-on
+    title: The word of the day
+    rule: Do not tell anyone the word of the day.
+    why: The word is a secret, and whoever hears it can enter.
+    watches: [prompt, response, reasoning, tool_call, tool_result, system]
+    on: {prompt: redact, response: redact, reasoning: redact, tool_call: redact, tool_result: redact, system: redact}
+    detect: {patterns: [{literal: tangerine-4711}], meaning: null}
+"""
+
 
 def rules(*whens: str) -> str:
     """A constitution with a rule for each."""
     said = [RULE.format(id=RULE_IDS[when], phrase=PHRASES[when]) for when in whens]
-    return "constitution: bypass\ntitle: Bypass\nrules:\n" + "".join(said)
+    return "constitution: bypass\ntitle: Bypass\nrules:\n" + "".join(said) + MASKED
 
 
 UPSTREAMS = {

@@ -240,7 +240,7 @@ def test_every_text_of_a_request_can_be_edited_where_it_was_read() -> None:
     }
     incoming = DIALECT.read(body)
     edits = {(place, TEXT): message.content.upper() for place, message in enumerate(incoming.messages)}
-    assert [m.content for m in DIALECT.read(DIALECT.edited(body, edits)).messages] == ["ONE", "THREE", "TWO"]
+    assert [m.content for m in DIALECT.read(DIALECT.edited(body, edits)).messages] == ["ONE", "THREE\nF", "TWO"]
 
 
 def test_further_draws_are_no_streams_and_none_is_added_to_a_conversation() -> None:

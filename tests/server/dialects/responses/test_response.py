@@ -38,6 +38,8 @@ def test_every_text_of_an_answer_is_in_a_channel_of_its_kind(golden: Golden) -> 
         Channel("text", 0): "I will look at both cities.",
         Channel("tool", 0): '{"city":"Bern"}',
         Channel("tool", 1): '{"city":"Graz"}',
+        Channel("aside", 0): "get_weather",
+        Channel("aside", 1): "get_weather",
     }
     assert answer.unscannable == ()
 

@@ -133,6 +133,8 @@ def test_each_text_goes_through_a_channel_of_its_kind(golden: Golden, passage: A
         Channel("text", 0): "I will look at both cities.",
         Channel("tool", 0): '{"city":"Bern"}',
         Channel("tool", 1): '{"city":"Graz"}',
+        Channel("aside", 0): "get_weather",
+        Channel("aside", 1): "get_weather",
     }
 
 
@@ -337,7 +339,9 @@ def test_reasoning_and_calls_are_told_to_be_over_when_their_item_is(golden: Gold
     assert closed == [
         (0, Channel("reasoning", 0)),
         (0, Channel("text", 0)),
+        (0, Channel("aside", 0)),
         (0, Channel("tool", 0)),
+        (0, Channel("aside", 1)),
         (0, Channel("tool", 1)),
     ]
 
