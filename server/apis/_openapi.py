@@ -108,29 +108,51 @@ def text(*kinds: str, seen: Sequence[str] = ("image_url", "input_audio", "file")
     return {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"anyOf": [said, other]}}]}
 
 
+_WHERE: Json = {"type": "array", "items": {"enum": ["prompt", "answer"]}}
+_RULES: Json = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "title", "why", "where"],
+        "properties": {**{name: {"type": "string"} for name in ("id", "title", "why")}, "where": _WHERE},
+    },
+}
+
 WARDLAW: Json = {
     "type": "object",
     "description": "What was decided; where it was asked for.",
-    "required": ["decision", "action", "constitution", "rules", "coverage"],
+    "required": ["decision", "action", "constitution", "where", "rules", "coverage"],
     "properties": {
         "decision": {"type": "string", "description": "Id, for `GET /v1/decisions/{decision}`."},
         "action": {"enum": ["allow", "flag", "redact", "revise", "resample", "block"]},
         "constitution": {"type": "string", "description": "Digest of the rules in force."},
-        "rules": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id", "title", "why"],
-                "properties": {name: {"type": "string"} for name in ("id", "title", "why")},
-            },
+        "where": {**_WHERE, "description": "Where a rule was broken."},
+        "rules": {**_RULES, "description": "Those that led to the action, gravest first."},
+        "withheld": {
+            "type": "object",
+            "description": "Old turns that the model was not shown; where there are such.",
+            "required": ["places", "note"],
+            "properties": {"places": {"type": "array", "items": {"type": "string"}}, "note": {"type": "string"}},
         },
         "coverage": {
             "type": "object",
-            "description": "What was looked for, by which detector, and what was not.",
-            "required": ["scanned", "not_scanned", "degraded"],
+            "description": "How far the detectors saw; all of it is told of the decision by its id.",
+            "required": ["scanned", "not_scanned", "degraded", "partial", "unscannable"],
+            "properties": {
+                "scanned": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "Detectors that looked for a rule.",
+                },
+                "not_scanned": {"type": "integer", "description": "How many rules no detector looked for."},
+                "degraded": {"type": "array", "items": {"type": "string"}, "description": "Detectors that failed."},
+                "partial": {"type": "object", "additionalProperties": {"type": "string"}},
+                "unscannable": {"type": "array", "items": {"type": "object"}},
+            },
         },
         "mode": {"const": "shadow"},
         "would": {"type": "string", "description": "What would have been done."},
+        "would_rules": {**_RULES, "description": "Those that would have led to it."},
         "findings": {"type": "array", "items": {"type": "object"}},
     },
 }
@@ -141,6 +163,7 @@ TOLD: Json = {
         "decision": "Id of the decision.",
         "action": "What was done: `allow`, `flag`, `redact`, `revise`, `resample` or `block`.",
         "constitution": "Digest of the rules in force.",
+        "coverage": "`whole`, `partial` where something was not looked at, `degraded` where a detector failed.",
         "rules": "Ids of the rules that were broken.",
         "degraded": "Detectors that failed.",
         "mode": "`shadow` where nothing is done about what is found.",

@@ -16,6 +16,7 @@ from server.audit.errors import AuditError
 from server.audit.feedback import FeedbackStore
 from server.audit.query import Decisions, Found, as_json
 from server.parts import Denied, Parts
+from server.proxy.telling import broken_where, withheld_note
 
 
 class RuleTold(BaseModel):
@@ -24,6 +25,7 @@ class RuleTold(BaseModel):
     id: str
     title: str | None = Field(None, description="None where the constitution has changed since.")
     why: str | None = None
+    where: list[str] = Field(description="`prompt`, `answer` or both: where it was found broken.")
 
 
 class DecisionTold(BaseModel):
@@ -44,9 +46,11 @@ class DecisionTold(BaseModel):
     rules: list[RuleTold]
     coverage: dict[str, Any]
     unscannable: list[dict[str, str]]
-    withheld: list[str]
+    withheld: list[str] = Field(description="Places of old turns that the model was not shown.")
+    withheld_note: str | None = Field(None, description="What that means, in a sentence; where there are such turns.")
     findings: list[dict[str, Any]] | None = Field(None, description="By setting, or with the scope `audit`.")
     key: str | None = Field(None, description="With the scope `audit`, as all below.")
+    faults: dict[str, str] | None = Field(None, description="Degraded detector -> what went wrong with it.")
     seconds: float | None = None
     first_s: float | None = None
     upstream_s: float | None = None
@@ -110,11 +114,14 @@ def _told(asked: Asked, found: Found) -> dict[str, Any]:
     shown = {name: everything[name] for name in _FOR_ALL}
     shown["constitution"] = found.digest
     shown["rules"] = _rules(asked.parts, found)
-    shown["coverage"] = {**found.coverage, "degraded": sorted(found.coverage.get("degraded", ()))}
+    degraded = found.coverage.get("degraded", {})
+    shown["coverage"] = {**found.coverage, "degraded": sorted(degraded)}
+    if found.withheld:
+        shown["withheld_note"] = withheld_note("en")
     if found.would != found.action and found.mode == "shadow":
         shown["would"] = found.would
     if "audit" in asked.caller.scopes:
-        shown["coverage"] = found.coverage
+        shown["faults"] = degraded
         shown |= {name: everything[name] for name in _FOR_AUDITORS}
     elif asked.parts.settings.tell.detail == "finding":
         shown["findings"] = [{name: each[name] for name in _OF_A_FINDING if name in each} for each in found.findings]
@@ -136,10 +143,10 @@ _FOR_ALL = (
     "withheld",
 )
 _FOR_AUDITORS = ("key", "would", "findings", "seconds", "first_s", "upstream_s", "ms", "content")
-_OF_A_FINDING = ("rule", "where", "span", "detector", "score", "enforced")
+_OF_A_FINDING = ("rule", "part", "where", "span", "detector", "score", "enforced")
 
 
-def _rules(parts: Parts, found: Found) -> list[dict[str, str | None]]:
+def _rules(parts: Parts, found: Found) -> list[dict[str, Any]]:
     """The rules with title and why, where the constitution in force is the one that was judged by."""
     said = {}
     try:
@@ -148,9 +155,10 @@ def _rules(parts: Parts, found: Found) -> list[dict[str, str | None]]:
                 said = {rule.id: rule for rule in guard.gate.constitution}
     except Denied:
         pass
-    told: list[dict[str, str | None]] = []
+    where = broken_where((each["rule"], each["part"], each["where"]) for each in found.findings)
+    told: list[dict[str, Any]] = []
     for rule in found.rules:
         of_rule = said.get(rule)
         title, why = (of_rule.title.say("en"), of_rule.why.say("en")) if of_rule else (None, None)
-        told.append({"id": rule, "title": title, "why": why})
+        told.append({"id": rule, "title": title, "why": why, "where": where.get(rule, [])})
     return told

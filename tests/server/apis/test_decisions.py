@@ -143,6 +143,7 @@ async def test_a_client_sees_its_own_decision_with_the_reason_and_not_the_findin
             "id": "pass-word-out",
             "title": "Passes the word on",
             "why": "The word is a secret, and whoever hears it can enter.",
+            "where": ["prompt"],
         }
     ]
     assert body["coverage"]["degraded"] == ["meaning"]
@@ -157,6 +158,7 @@ async def test_where_findings_are_told_the_place_is_and_the_words_are_not(stand:
     assert body["findings"] == [
         {
             "rule": "pass-word-out",
+            "part": "prompt",
             "where": "messages[0]",
             "span": [0, 14],
             "detector": "patterns",
@@ -174,7 +176,8 @@ async def test_an_auditor_sees_everything(stand: Callable[..., Any]) -> None:
     assert body["key"] == at.keys["ann"][0]
     assert body["content"]["prompt"][0]["text"] == "tangerine-4711"
     assert body["findings"][0]["excerpt"] == "tangerine-4711"
-    assert body["coverage"]["degraded"] == {"meaning": "no such file: /srv/x"}
+    assert body["coverage"]["degraded"] == ["meaning"]
+    assert body["faults"] == {"meaning": "no such file: /srv/x"}
     (said,) = body["feedback"]
     assert (said["label"], said["comment"], said["key"]) == ("wrong_block", "it is a fruit", at.keys["ann"][0])
 
@@ -204,7 +207,7 @@ async def test_without_key_or_scope_nothing_is_told(stand: Callable[..., Any], o
 async def test_titles_of_rules_that_have_changed_since_are_not_told(stand: Callable[..., Any]) -> None:
     at = await stand()
     body = (await at.get(await at.keep("ann", constitution="f" * 16), "ann")).json()
-    assert body["rules"] == [{"id": "pass-word-out", "title": None, "why": None}]
+    assert body["rules"] == [{"id": "pass-word-out", "title": None, "why": None, "where": ["prompt"]}]
 
 
 async def test_what_is_only_recorded_is_told_in_shadow_mode(stand: Callable[..., Any]) -> None:

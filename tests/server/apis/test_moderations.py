@@ -36,10 +36,11 @@ async def test_a_broken_rule_flags_its_categories_and_names_itself(stand: Callab
             "id": "kraken-summoning",
             "title": "Summoning the kraken",
             "why": "It sinks the ships of people who did not ask for it.",
+            "where": ["prompt"],
         }
     ]
     assert told["constitution"] == here.parts.guards.guard.gate.digest
-    assert told["coverage"]["scanned"] == {"patterns": ["kraken-summoning", "idle-gossip"]}
+    assert told["coverage"]["scanned"] == ["patterns"]
 
 
 async def test_a_clean_text_is_not_flagged_and_says_what_was_looked_for(stand: Callable[..., Any]) -> None:
