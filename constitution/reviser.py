@@ -75,12 +75,14 @@ class LoopReviser:
         purse = _Purse(tokens)
         critique = await self._tried("critic", work.ask_critic(), work.critique, purse)
         if critique is None:
-            return Revised(None, purse.usage)
+            return Revised(None, purse.usage, why=purse.why or "no critique came that could be relied on")
         if critique.verdict == "keeps":
             return Revised(answer, purse.usage, kept=True)
         text = await self._tried(
             "reviser", work.ask_reviser(critique), lambda reply: work.revision(reply, critique), purse
         )
+        if text is None:
+            return Revised(None, purse.usage, why=purse.why or "no revision came that passes the loop's checks")
         return Revised(text, purse.usage)
 
     async def _tried(self, role: ModelRole, ask: Ask, read: Callable[[Reply], T | None], purse: _Purse) -> T | None:
@@ -153,13 +155,18 @@ class _Purse:
 
     def __init__(self, tokens: int) -> None:
         self.usage = Usage()
+        self.why = ""
+        """Why a call was not made."""
         self._left = tokens
 
     def fit(self, ask: Ask) -> Ask | None:
         """The ask with no more tokens to write than are left; None where too few are."""
         read = most_tokens(ask) - ask.sampling.max_tokens
         room = min(ask.sampling.max_tokens, self._left - read)
-        return replace(ask, sampling=replace(ask.sampling, max_tokens=room)) if room >= _LEAST else None
+        if room < _LEAST:
+            self.why = "out of tokens"
+            return None
+        return replace(ask, sampling=replace(ask.sampling, max_tokens=room))
 
     def pay(self, ask: Ask, reply: Reply) -> None:
         """Take off what a call has cost, by a careful guess where the model does not tell."""

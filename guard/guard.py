@@ -83,9 +83,21 @@ class Guard:
         """
         return stream(self._asked(), self.watch(_incoming(messages)), sampling or Sampling())
 
-    def watch(self, incoming: Incoming, *, id: str | None = None) -> Watch:  # noqa: A002
-        """Begin to guard one request."""
-        return Watch(self._post, incoming, id)
+    def watch(self, incoming: Incoming, *, id: str | None = None, redraws: bool = True) -> Watch:  # noqa: A002
+        """Begin to guard one request.
+
+        Args:
+            incoming: the request.
+            id: of its decision; made where left out.
+            redraws: whether the answer can be drawn again; if not, `resample` on the prompt blocks it.
+        """
+        return Watch(self._post, incoming, id, redraws=redraws)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the reviser, while it is left alone; empty while nothing is."""
+        breaker = self._post.breaker
+        return f"the reviser failed too often in a row and is left alone: {breaker.last}" if breaker.open else ""
 
     def close(self) -> None:
         """Close the gate. May be called twice."""

@@ -14,17 +14,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
 
 from guard.guarding.choices import Asked, Judged, judge, passes
 from guard.guarding.incoming import Answer
 from guard.guarding.post import Post
 from guard.guarding.rulings import Redraw
 from guard.guarding.tally import Tally
+from guard.judging.breaker import BreakerOpen
+from guard.models.base import ContentRefused, ContextTooLong
 from guard.window.outcomes import Channel
 from rules.schema import Action
-
-T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _TEXT = Channel()
@@ -41,18 +40,41 @@ class Amended:
     answer: Answer | None = None
 
 
+class _Unmended(Exception):
+    """Nothing that could stand came of mending. Its words quote nothing of the conversation."""
+
+
 async def revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Amended | None:
-    """Rounds of critique and revision until the gate finds nothing; None where none comes of them.
+    """Rounds of critique and revision until the gate finds nothing; None where none comes of them, and then the tally
+    knows why.
 
     Where a rule on the prompt asks for it, there is one round under that rule whatever the gate says of the answer.
     """
-    return await _bounded(post, tally, lambda: _revise(post, asked, judged, tally))
+    if why := post.cannot(Action.REVISE):
+        tally.unmended(why)
+        return None
+    try:
+        probe = post.breaker.enter()
+    except BreakerOpen:
+        tally.unmended("the reviser is left alone after failing")
+        return None
+    outcome: str | None = None
+    try:
+        amended, outcome = await _bounded(post, tally, "the reviser", lambda: _revise(post, asked, judged, tally))
+    finally:
+        if outcome is None:  # cancelled, or refused for what was in it: that says nothing of the reviser
+            post.breaker.passed_by(probe=probe)
+        elif outcome:
+            post.breaker.failed(outcome, probe=probe)
+        else:
+            post.breaker.succeeded()
+    return amended
 
 
-async def _revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Amended | None:
+async def _revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Amended:
     reviser, settings = post.reviser, post.settings
     if reviser is None:
-        return None
+        raise _Unmended("no reviser")
     text = spoken(judged.answer)
     due = [finding.rule for finding in asked.mends if post.acts(finding) is Action.REVISE][:1]
     broken = list(post.ranked(judged.findings, Action.REVISE))
@@ -60,45 +82,51 @@ async def _revise(post: Post, asked: Asked, judged: Judged, tally: Tally) -> Ame
     left = settings.amend_tokens
     for _ in range(settings.rounds):
         rule = next(iter(broken or due), None)
-        if rule is None or left <= 0:
+        if rule is None:
             break
+        if left <= 0:
+            raise _Unmended("out of tokens")
         tally.rounds += 1
         revised = await reviser.revise(rule, asked.conversation, text, tokens=left)
         left -= revised.usage.prompt + revised.usage.completion
         due = [other for other in due if other != rule]
         if revised.text is None:
-            return None
+            raise _Unmended(revised.why or "no usable revision came")
         if revised.kept:
             if broken:
-                return None  # the gate finds it broken, and the critic does not see how
+                raise _Unmended("the critic sees nothing to mend, and the gate still finds the rule broken")
             continue
         text, changed = revised.text, True
         [seen] = await judge(post, asked, [Answer({_TEXT: text})], tally)
         broken = list(post.ranked(seen.findings, Action.REDACT))
         if seen.action is Action.BLOCK and not post.ranked(seen.findings, Action.BLOCK):
-            return None  # a check of it could not be made
-    if broken or due:
-        return None
+            raise _Unmended("the revision could not be checked")
+    if broken:
+        raise _Unmended("the gate still finds the rule broken")
+    if due:
+        raise _Unmended("out of rounds")
     return Amended(text if changed else None)
 
 
 async def resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw | None, tally: Tally) -> Amended | None:
-    """The best of further draws that break no rule; None where there is none.
+    """The best of further draws that break no rule; None where there is none, and then the tally knows why.
 
     Where only a rule on the prompt asks for it and the answer itself breaks none, it is among the draws.
     """
     if redraw is None:
+        tally.unmended(post.cannot(Action.RESAMPLE, redraws=False))
         return None
-    return await _bounded(post, tally, lambda: _resample(post, asked, judged, redraw, tally))
+    amended, _ = await _bounded(post, tally, "the model", lambda: _resample(post, asked, judged, redraw, tally))
+    return amended
 
 
-async def _resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw, tally: Tally) -> Amended | None:
+async def _resample(post: Post, asked: Asked, judged: Judged, redraw: Redraw, tally: Tally) -> Amended:
     drawn = await redraw(post.settings.draws)
     tally.drawn += len(drawn)
     candidates = await judge(post, asked, drawn, tally)
     sound = [one for one in (judged, *candidates) if spoken(one.answer) and passes(post, one)]
     if not sound:
-        return None
+        raise _Unmended("all draws break a rule" if drawn else "no other answer was drawn")
     best = choose(sound)
     return Amended() if best is judged else Amended(answer=best.answer)
 
@@ -120,16 +148,27 @@ def spoken(answer: Answer) -> str:
     return "\n".join(text for channel, text in answer.texts.items() if channel.kind in _SPOKEN and text)
 
 
-async def _bounded(post: Post, tally: Tally, work: Callable[[], Awaitable[T | None]]) -> T | None:
-    """The work's result; None where it fails or takes too long."""
+async def _bounded(
+    post: Post, tally: Tally, who: str, work: Callable[[], Awaitable[Amended]]
+) -> tuple[Amended | None, str | None]:
+    """The work's result, None where it fails or takes too long; and what is wrong with whom it asks: empty where
+    nothing is, None where that cannot be said."""
     began = time.perf_counter()
+    fault: str | None = ""
     try:
         async with asyncio.timeout(post.settings.amend_s):
-            return await work()
+            return await work(), fault
+    except _Unmended as unmended:
+        why = str(unmended)
     except TimeoutError:
-        _LOG.warning("mending an answer took longer than %s s; the reply stands", post.settings.amend_s)
+        why = fault = "out of time"
+    except (ContextTooLong, ContentRefused) as error:
+        # The text's doing. Counted as a failure, whoever sends such texts could shut the reviser for everybody.
+        why, fault = f"{who} did not answer: {type(error).__name__}", None
     except Exception as error:  # whatever a model or an upstream raises; its words may quote the conversation
-        _LOG.warning("mending an answer failed with %s; the reply stands", type(error).__name__)
+        why = fault = f"{who} did not answer: {type(error).__name__}"
     finally:
         tally.spent("amend", time.perf_counter() - began)
-    return None
+    tally.unmended(why)
+    _LOG.warning("an answer is not mended, and the reply stands (decision %s): %s", tally.id, why)
+    return None, fault

@@ -50,6 +50,9 @@ class Decision:
     """Rounds of critique and revision."""
     drawn: int = 0
     """Further answers that were drawn."""
+    amend: str = ""
+    """Why an answer was not mended though a rule wants it (`no reviser`, `out of time`); empty where none was to be, or
+    where it was. Of several choices, what each came to, with a semicolon between."""
     complete: bool = True
     """False while a stream goes on: more may be found in it."""
     rules: tuple[str, ...] = field(default=())

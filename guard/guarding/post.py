@@ -12,6 +12,7 @@ from guard.guarding.merging import Merger
 from guard.guarding.replying import Replies
 from guard.guarding.reviser import Reviser
 from guard.guarding.settings import GuardSettings
+from guard.judging.breaker import Breaker
 from guard.verdict import Finding, Verdict
 from guard.window.choice import rank
 from rules.schema import Action, Part, Rule
@@ -20,6 +21,12 @@ _SENT = (Part.SYSTEM, Part.PROMPT, Part.TOOL_RESULT, Part.RESPONSE, Part.REASONI
 
 MENDS = (Action.REVISE, Action.RESAMPLE)
 """Actions on a prompt that are done to the answer."""
+
+FAILURES = 3
+"""Times in a row that the reviser fails before it is left alone."""
+
+REST_S = 30.0
+"""Seconds for which it is."""
 
 
 class Post:
@@ -30,6 +37,8 @@ class Post:
         self.gate = gate
         self.settings = settings
         self.reviser = reviser
+        self.breaker = Breaker(FAILURES, REST_S)
+        """Of the reviser: nobody is to wait for one that is down."""
         self.shadow = settings.mode == "shadow"
         self.rules: dict[str, Rule] = {rule.id: rule for rule in gate.constitution}
         self.replies = Replies(gate.constitution)
@@ -60,6 +69,19 @@ class Post:
             # Each is looked at with those before it: judged alone first, none of them goes through the models twice.
             await asyncio.gather(*map(self.gate.ajudge, turns))
         return list(await asyncio.gather(*map(self.gate.ajudge, exchanges)))
+
+    def cannot(self, action: Action, *, redraws: bool = True) -> str:
+        """Why no answer can be mended as an action asks; empty where it can.
+
+        Args:
+            action: any.
+            redraws: whether the model can be asked again.
+        """
+        if action is Action.REVISE:
+            if self.reviser is None:
+                return "no reviser"
+            return "" if self.settings.rounds else "no rounds are allowed"
+        return "no way to draw again" if action is Action.RESAMPLE and not redraws else ""
 
     def acts(self, finding: Finding) -> Action:
         """What the finding leads to."""

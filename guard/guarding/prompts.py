@@ -159,6 +159,7 @@ async def _hear_one(post: Post, look: Look, verdict: Verdict, heard: Heard, tall
     if prefill and action in MENDS:
         action = Action.BLOCK  # the answer goes on from it: there is nothing of the model's that could be mended
         heard.least = Action.REVISE
+        tally.unmended("the client has begun the answer itself")
     if action is Action.REDACT or (action in MENDS and _redacts(post, verdict)):
         text = await redact(post, look.exchange, look.channel, look.text, verdict)
         if text is None:

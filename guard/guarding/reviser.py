@@ -20,6 +20,8 @@ class Revised:
     """Tokens of all calls of the round."""
     kept: bool = False
     """Whether the critic saw nothing to mend."""
+    why: str = ""
+    """Why no usable answer came, in words that quote nothing of the conversation."""
 
 
 class Reviser(Protocol):

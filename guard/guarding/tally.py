@@ -24,11 +24,12 @@ class Tally:
     __slots__ = (
         "_at",
         "_coverages",
-        "_id",
         "_placed",
         "_post",
+        "_unmended",
         "action",
         "drawn",
+        "id",
         "ms",
         "rounds",
         "unscannable",
@@ -39,7 +40,7 @@ class Tally:
     def __init__(self, post: Post, decision: str) -> None:
         """Nothing has been seen. Args: decision: its id."""
         self._post = post
-        self._id = decision
+        self.id = decision
         self._at = time.time()
         self._placed: list[tuple[str, Finding]] = []
         self._coverages: dict[int, Coverage] = {}
@@ -52,6 +53,7 @@ class Tally:
         self.withheld: list[str] = []
         self.rounds = 0
         self.drawn = 0
+        self._unmended: dict[str, None] = {}
 
     def take(self, verdict: Verdict) -> None:
         """Add a verdict's coverage and times."""
@@ -74,6 +76,10 @@ class Tally:
     def spare(self, action: Action) -> None:
         """Note what would have been done."""
         self.would = worse(self.would, action)
+
+    def unmended(self, why: str) -> None:
+        """Note why an answer was not mended."""
+        self._unmended[why] = None
 
     def spent(self, stage: str, seconds: float) -> None:
         """Note what a stage took."""
@@ -107,7 +113,7 @@ class Tally:
         if self.unscannable:
             coverages.append(Coverage(partial={"guard": _told(self.unscannable)}))
         return Decision(
-            id=self._id,
+            id=self.id,
             at=self._at,
             action=action,
             would=worse(would, action),
@@ -120,6 +126,7 @@ class Tally:
             withheld=tuple(self.withheld),
             rounds=self.rounds,
             drawn=self.drawn,
+            amend="; ".join(self._unmended),
             complete=complete,
             rules=post.ranked(finding for _, finding in placed) if placed and not post.shadow else (),
         )

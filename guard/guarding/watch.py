@@ -34,8 +34,22 @@ _ENOUGH = 40
 class Watch:
     """One request under guard, from the prompt to the last byte. What happens is collected for its decision."""
 
-    def __init__(self, post: Post, incoming: Incoming, id: str | None = None) -> None:  # noqa: A002
-        """A watch over a request that has not been looked at. Args: id: of its decision; made where left out."""
+    def __init__(
+        self,
+        post: Post,
+        incoming: Incoming,
+        id: str | None = None,  # noqa: A002
+        *,
+        redraws: bool = True,
+    ) -> None:
+        """A watch over a request that has not been looked at.
+
+        Args:
+            post: whose.
+            incoming: the request.
+            id: of its decision; made where left out.
+            redraws: whether the model can be asked again.
+        """
         self.id = id or decision_id()
         self.early = post.early
         """Whether the model may be asked while the prompt is still being judged: false where a rule redacts prompts,
@@ -45,6 +59,7 @@ class Watch:
         runs a model, nor for very long prompts."""
         self._post = post
         self._incoming = incoming
+        self._redraws = redraws
         self._tally = Tally(post, self.id)
         self._asked = Asked(post.replies, incoming.messages, incoming.messages)
         self._window: Window | None = None
@@ -117,6 +132,8 @@ class Watch:
             ruling = await settle(post, asked, Judged(held, {stopped.channel: verdict}), redraw, tally)
             ruling = self._as_text(ruling, stopped)
         else:
+            if stopped.action in MENDS:
+                tally.unmended(_unmended(post, stopped, redraws=redraw is not None))
             reason: Reason = "answer" if "unscannable" in stopped.degraded else "degraded"
             ruling = blocked(post, asked, stopped.findings, reason, Action.REDACT)
             if stopped.released.get(TEXT):
@@ -161,9 +178,14 @@ class Watch:
         if post.shadow:
             tally.spare(action)
             return PASS
+        least = heard.least
+        if why := post.cannot(action, redraws=self._redraws):
+            # Whatever the model said, the reply would take its place.
+            tally.unmended(why)
+            action, least = Action.BLOCK, Action.REVISE
         if action is Action.BLOCK:
             reason: Reason = "degraded" if heard.action is Action.BLOCK else "unscannable"
-            ruling = blocked(post, self._asked, heard.findings, reason, heard.least)
+            ruling = blocked(post, self._asked, heard.findings, reason, least)
             tally.did(Action.BLOCK)
             return Admission(Action.BLOCK, reply=ruling.text or "", rules=ruling.rules)
         edits = dict(heard.edits)
@@ -181,6 +203,7 @@ class Watch:
         if ruling.answer is None:
             return ruling
         if any(channel.kind == "tool" for channel in ruling.answer.texts):
+            self._tally.unmended("another draw calls tools, which a stream that has begun cannot tell")
             return blocked(self._post, self._asked, stopped.findings, "degraded", Action.REVISE)
         return Ruling(ruling.action, text=spoken(ruling.answer), rules=ruling.rules)
 
@@ -191,6 +214,15 @@ class Watch:
         role = self._incoming.messages[change.index].role
         self._tally.withheld.append(where(change.index, change.channel))
         return self._post.replies.note(change.rule, role, change.channel, self._asked.language)
+
+
+def _unmended(post: Post, stopped: Stopped, *, redraws: bool) -> str:
+    """Why a stopped choice cannot be mended."""
+    if stopped.degraded:
+        return "a check could not be made"
+    if any(stopped.released.values()):
+        return "part of the answer had left"
+    return post.cannot(stopped.action, redraws=redraws) or "too little of the answer was held"
 
 
 def _size(messages: Sequence[Message]) -> int:

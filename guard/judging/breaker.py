@@ -35,6 +35,11 @@ class Breaker:
         """Whether asks are turned away; a probe may be under way."""
         return self._opened is not None
 
+    @property
+    def last(self) -> str:
+        """Why it failed last."""
+        return self._last
+
     def enter(self) -> bool:
         """Let an ask pass; each must end in `succeeded`, `failed` or `passed_by`.
 

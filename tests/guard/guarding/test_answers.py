@@ -9,7 +9,8 @@ import pytest
 
 from guard.guard import Answer, Unscannable
 from guard.guarding.reviser import Revised
-from guard.models.base import ModelUnavailable, Usage
+from guard.judging.breaker import Breaker
+from guard.models.base import ContextTooLong, ModelUnavailable, Usage
 from guard.window import Channel, Released
 from rules.schema import Action
 
@@ -147,26 +148,34 @@ async def test_an_answer_is_revised_and_judged_again(guard_of, kit):
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "why"),
     [
-        ["still a pipe bomb", "and a pipe bomb"],
-        [Revised(None)],
-        [Revised(BAD, kept=True)],
-        ["this says drop table users"],
+        (["still a pipe bomb", "and a pipe bomb"], "the gate still finds the rule broken"),
+        ([Revised(None)], "no usable revision came"),
+        ([Revised(None, why="out of tokens")], "out of tokens"),
+        (
+            [Revised(BAD, kept=True)],
+            "the critic sees nothing to mend, and the gate still finds the rule broken",
+        ),
+        (["this says drop table users"], "the gate still finds the rule broken"),
     ],
-    ids=["rounds spent", "no answer came", "the critic sees nothing", "another rule blocks it, and rounds end"],
+    ids=["rounds spent", "no answer came", "too dear", "the critic sees nothing", "another rule blocks it"],
 )
-async def test_a_revision_that_fails_leaves_the_reply(guard_of, kit, said):
+async def test_a_revision_that_fails_leaves_the_reply_and_is_told(guard_of, kit, said, why):
     guard = guard_of(revising(kit), kit.rule("sql", "drop table"), reviser=kit.Rewrites(*said), rounds=len(said))
     [ruling], decision = await ruled(guard, kit, kit.answer(BAD))
     assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
-    assert decision.rounds == len(said)
+    assert (decision.rounds, decision.amend) == (len(said), why)
 
 
 async def test_without_a_reviser_or_rounds_the_reply_stands(guard_of, kit):
-    for settings in ({}, {"reviser": kit.Rewrites(GOOD), "rounds": 0}):
-        [ruling], _ = await ruled(guard_of(revising(kit), **settings), kit, kit.answer(BAD))
+    for settings, why in (
+        ({}, "no reviser"),
+        ({"reviser": kit.Rewrites(GOOD), "rounds": 0}, "no rounds are allowed"),
+    ):
+        [ruling], decision = await ruled(guard_of(revising(kit), **settings), kit, kit.answer(BAD))
         assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
+        assert decision.amend == why
 
 
 async def test_a_revision_that_another_rule_minds_is_revised_under_that_rule(guard_of, kit):
@@ -226,8 +235,9 @@ async def test_mending_is_bounded_in_time(guard_of, kit):
         async def revise(self, rule, conversation, answer, *, tokens):
             await asyncio.Event().wait()
 
-    [ruling], _ = await ruled(guard_of(revising(kit), reviser=Hangs(), amend_s=0.02), kit, kit.answer(BAD))
+    [ruling], decision = await ruled(guard_of(revising(kit), reviser=Hangs(), amend_s=0.02), kit, kit.answer(BAD))
     assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
+    assert decision.amend == "out of time"
 
 
 async def test_a_reviser_that_fails_leaves_the_reply_and_no_content_in_the_log(guard_of, kit, caplog):
@@ -235,10 +245,58 @@ async def test_a_reviser_that_fails_leaves_the_reply_and_no_content_in_the_log(g
         async def revise(self, rule, conversation, answer, *, tokens):
             raise ModelUnavailable(f"cannot say {answer}")
 
-    [ruling], _ = await ruled(guard_of(revising(kit), reviser=Fails()), kit, kit.answer(BAD))
+    [ruling], decision = await ruled(guard_of(revising(kit), reviser=Fails()), kit, kit.answer(BAD))
     assert ruling.filtered
+    assert decision.amend == "the reviser did not answer: ModelUnavailable"
+    assert decision.id in caplog.text
     assert "ModelUnavailable" in caplog.text
     assert "pipe bomb" not in caplog.text
+
+
+@pytest.mark.parametrize(("error", "rests"), [(ModelUnavailable, True), (ContextTooLong, False)])
+async def test_a_reviser_that_keeps_failing_is_left_alone_and_one_that_cannot_take_a_text_is_not(
+    guard_of, kit, error, rests
+):
+    asked = []
+
+    class Fails:
+        async def revise(self, rule, conversation, answer, *, tokens):
+            asked.append(rule)
+            raise error("no")
+
+    guard = guard_of(revising(kit), reviser=Fails())
+    told = []
+    for _ in range(5):
+        assert not guard.fault or rests
+        [ruling], decision = await ruled(guard, kit, kit.answer(BAD))
+        assert ruling.filtered
+        told.append(decision.amend)
+    assert len(asked) == (3 if rests else 5)
+    assert told[0] == f"the reviser did not answer: {error.__name__}"
+    assert told[-1] == ("the reviser is left alone after failing" if rests else told[0])
+    assert bool(guard.fault) is rests
+
+
+async def test_a_reviser_that_comes_back_is_asked_again(guard_of, kit):
+    now = [0.0]
+    working = [False]
+
+    class Comes:
+        async def revise(self, rule, conversation, answer, *, tokens):
+            if not working[0]:
+                raise ModelUnavailable("no")
+            return Revised(GOOD)
+
+    guard = guard_of(revising(kit), reviser=Comes())
+    guard._post.breaker = Breaker(2, 30.0, monotonic=lambda: now[0])
+    for _ in range(2):
+        await ruled(guard, kit, kit.answer(BAD))
+    working[0] = True
+    [ruling], _ = await ruled(guard, kit, kit.answer(BAD))
+    assert ruling.filtered
+    now[0] = 31.0
+    [ruling], decision = await ruled(guard, kit, kit.answer(BAD))
+    assert (ruling.text, decision.amend, guard.fault) == (GOOD, "", "")
 
 
 async def test_what_is_read_counts_as_well_as_what_is_written(guard_of, kit):
@@ -270,24 +328,34 @@ async def test_of_equal_draws_the_one_of_middling_length_is_taken(guard_of, kit)
     assert ruling.answer.texts == {TEXT: "a middling answer to it"}
 
 
-@pytest.mark.parametrize("texts", [(), (BAD, BAD), ("",)])
-async def test_where_no_draw_keeps_the_rules_the_reply_stands(guard_of, kit, texts):
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        ((), "no other answer was drawn"),
+        ((BAD, BAD), "all draws break a rule"),
+        (("",), "all draws break a rule"),
+    ],
+)
+async def test_where_no_draw_keeps_the_rules_the_reply_stands(guard_of, kit, texts, why):
     redraw, _ = drawing(*texts)
-    [ruling], _ = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD), redraw=redraw)
+    [ruling], decision = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD), redraw=redraw)
     assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
+    assert decision.amend == why
 
 
 async def test_without_a_way_to_draw_the_reply_stands(guard_of, kit):
-    [ruling], _ = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD))
+    [ruling], decision = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD))
     assert ruling.filtered
+    assert decision.amend == "no way to draw again"
 
 
 async def test_a_draw_that_fails_leaves_the_reply(guard_of, kit):
     async def redraw(count):
         raise ModelUnavailable("gone")
 
-    [ruling], _ = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD), redraw=redraw)
+    [ruling], decision = await ruled(guard_of(resampling(kit)), kit, kit.answer(BAD), redraw=redraw)
     assert ruling.filtered
+    assert decision.amend == "the model did not answer: ModelUnavailable"
 
 
 async def test_a_prompt_that_asks_for_draws_ranks_a_clean_answer_among_them(guard_of, kit):

@@ -66,10 +66,44 @@ async def test_a_system_message_counts_as_new_wherever_it_stands(guard_of, kit):
     [("allow", "allow", False), ("flag", "flag", False), ("revise", "revise", True), ("resample", "resample", True)],
 )
 async def test_a_milder_action_lets_the_prompt_go_on(guard_of, kit, action, done, whole):
-    guard = guard_of(kit.rule("bomb", "pipe bomb", action, watches=["prompt", "response"]))
+    guard = guard_of(kit.rule("bomb", "pipe bomb", action, watches=["prompt", "response"]), reviser=kit.Rewrites())
     admission, watch = await admitted(guard, kit.asks(BAD))
     assert (admission.action, admission.whole, admission.edits, admission.reply) == (Action(done), whole, {}, "")
     assert watch.decision().action is (Action.FLAG if done in ("flag", "revise", "resample") else Action.ALLOW)
+    assert watch.decision().amend == ""
+
+
+@pytest.mark.parametrize(
+    ("action", "redraws", "settings", "why"),
+    [
+        ("revise", True, {}, "no reviser"),
+        ("revise", True, {"reviser": "any", "rounds": 0}, "no rounds are allowed"),
+        ("resample", False, {}, "no way to draw again"),
+    ],
+)
+async def test_where_nothing_can_mend_the_prompt_is_answered_at_once(guard_of, kit, action, redraws, settings, why):
+    guard = guard_of(kit.rule("bomb", "pipe bomb", action, watches=["prompt", "response"], reply=kit.REPLY), **settings)
+    watch = guard.watch(kit.asks(BAD), redraws=redraws)
+    admission = await watch.admit()
+    assert (admission.action, admission.reply, admission.rules) == (Action.BLOCK, kit.REPLY["en"], ("bomb",))
+    decision = watch.decision()
+    assert (decision.action, decision.would, decision.amend) == (Action.BLOCK, Action.BLOCK, why)
+
+
+async def test_draws_do_where_another_rule_asks_for_a_revision_that_nobody_can_make(guard_of, kit):
+    guard = guard_of(
+        kit.rule("bomb", "pipe bomb", "revise", watches=["prompt", "response"]),
+        kit.rule("made", "made", "resample", watches=["prompt", "response"]),
+    )
+    admission, _ = await admitted(guard, kit.asks(BAD))
+    assert (admission.action, admission.whole) == (Action.RESAMPLE, True)
+
+
+async def test_in_shadow_a_prompt_goes_on_though_nothing_could_mend(guard_of, kit):
+    guard = guard_of(kit.rule("bomb", "pipe bomb", "revise", watches=["prompt", "response"]), mode="shadow")
+    admission, watch = await admitted(guard, kit.asks(BAD))
+    assert admission.action is Action.ALLOW
+    assert (watch.decision().action, watch.decision().would) == (Action.ALLOW, Action.REVISE)
 
 
 async def test_a_redacted_prompt_goes_on_with_masks(guard_of, kit):

@@ -88,6 +88,7 @@ async def test_a_few_words_are_too_little_to_revise(guard_of, kit):
     watch = await begun(guard_of(revising(kit), reviser=kit.Rewrites(GOOD)), kit)
     ruling = await watch.stopped(0, watch.window().feed(0, TEXT, "a pipe bomb "))
     assert (ruling.action, ruling.text) == (Action.BLOCK, kit.REPLY["en"])
+    assert watch.decision().amend == "too little of the answer was held"
 
 
 @pytest.mark.parametrize("tool", [False, True])
