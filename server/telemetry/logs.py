@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,11 @@ def set_up(settings: LogSettings) -> None:
         class Json(JsonFormatter):
             formatException = staticmethod(bare)  # noqa: N815
 
+            def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+                log_data["time"] = _moment(log_data["time"].timestamp())
+                first = {name: log_data[name] for name in _IN_FRONT if name in log_data}
+                return first | log_data
+
         formatter: logging.Formatter = Json(
             "{levelname}{name}{message}",
             style="{",
@@ -49,7 +55,7 @@ def set_up(settings: LogSettings) -> None:
             static_fields={"pid": os.getpid()},
         )
     else:
-        formatter = _Plain("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        formatter = _Plain()
     handler.setFormatter(formatter)
     handler.addFilter(_is_no_cancelling)
     root = logging.getLogger()
@@ -75,7 +81,15 @@ def bare(ei: Any) -> str:
 
 
 class _Plain(logging.Formatter):
+    """A line as those of decisions are: time, level, logger and process, what happened, and what goes with it."""
+
     formatException = staticmethod(bare)  # noqa: N815
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        message, line_end, rest = record.getMessage().partition("\n")
+        line = _plain_line(record.created, record.levelname, record.name, message, fields) + line_end + rest
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def _is_no_cancelling(record: logging.LogRecord) -> bool:
@@ -136,7 +150,7 @@ class DecisionLog:
     def _line(self, at: float, record: Record) -> str:
         decision = record.decision
         fields: dict[str, object] = {
-            "time": datetime.fromtimestamp(at, UTC).isoformat(),
+            "time": _moment(at),
             "level": "INFO",
             "logger": _LOGGER,
             "message": "decided",
@@ -163,11 +177,23 @@ class DecisionLog:
             import orjson
 
             return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE).decode()
-        words = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if name not in _IN_FRONT and value)
-        return f"{fields['time']} INFO    {_LOGGER}: decided {words}\n"
+        words = {name: value for name, value in fields.items() if name not in _IN_FRONT}
+        return _plain_line(at, "INFO", _LOGGER, "decided", words) + "\n"
 
 
-_IN_FRONT = frozenset({"time", "level", "logger", "message", "pid"})
+_IN_FRONT = ("time", "level", "logger", "message", "pid")
+"""What every line has, in this order."""
+_USUAL = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+"""What every record of Python's logging has."""
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _plain_line(at: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
+    words = "".join(f" {name}={_plain(value)}" for name, value in fields.items() if value)
+    return f"{_moment(at)} {level:<7} {logger}[{os.getpid()}]: {message}{words}"
 
 
 def _plain(value: object) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -69,7 +71,7 @@ def test_plain_lines_say_the_same_and_hold_no_text(
     log.write(record(rules=("a", "b"), action="block"))
     log.close()
     line = capsys.readouterr().err
-    assert "wardlaw: decided id=d_" in line
+    assert f"wardlaw[{os.getpid()}]: decided id=d_" in line
     assert "action=block rules=a,b status=200" in line
     assert "planted" not in line
 
@@ -138,3 +140,36 @@ def test_libraries_that_name_addresses_and_statements_are_heard_from_warnings_on
     assert capsys.readouterr().err == ""
     logging.getLogger("uvicorn.error").warning("odd")
     assert "odd" in capsys.readouterr().err
+
+
+TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
+
+
+def test_all_lines_have_one_time_format_and_one_order_of_keys(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(LogSettings())
+    logging.getLogger("server.reload").warning("changed", extra={"constitution": "bank"})
+    log = DecisionLog(LogSettings())
+    log.write(record())
+    log.close()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        assert list(line)[:5] == ["time", "level", "logger", "message", "pid"]
+        assert re.fullmatch(TIME, line["time"])
+
+
+def test_plain_lines_of_other_logs_look_like_those_of_decisions(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(LogSettings(format="plain"))
+    logging.getLogger("server.reload").error("it failed:\n  hint: mend it", extra={"constitution": "bank"})
+    log = DecisionLog(LogSettings(format="plain"))
+    log.write(record())
+    log.close()
+    first, hint, decided = capsys.readouterr().err.splitlines()
+    pid = os.getpid()
+    assert re.fullmatch(rf"{TIME} ERROR   server\.reload\[{pid}\]: it failed: constitution=bank", first)
+    assert hint == "  hint: mend it"
+    assert re.match(rf"{TIME} INFO    wardlaw\[{pid}\]: decided id=d_", decided)
