@@ -16,7 +16,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _IDENTIFIER = re.compile(r"[\w.:/+=|@-]{0,64}", re.ASCII)
 _SETTING = re.compile(r"[a-z0-9_.-]{0,24}")
-_EMBEDDED = re.compile(r"data:[^,]{0,200},")
+_EMBEDDED = re.compile(r"data:[!-+\--~]{0,200};base64,[\w+/=-]*", re.ASCII)
 _SEALED = re.compile(r"[!-~]*")
 _SIGNATURES = ("signature", "thought_signature")
 
@@ -44,8 +44,8 @@ def setting(value: object) -> bool:
 
 
 def embedded(text: str) -> bool:
-    """Whether a text is a file in a URL, which cannot be scanned as text."""
-    return text.startswith("data:") and _EMBEDDED.match(text) is not None
+    """Whether a text is a file in a URL, which cannot be scanned as text; prose that only begins as one is a text."""
+    return text.startswith("data:") and _EMBEDDED.fullmatch(text) is not None
 
 
 def wordy(name: str) -> bool:

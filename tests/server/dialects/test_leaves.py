@@ -136,6 +136,8 @@ def test_ids_files_and_names_are_told_from_texts() -> None:
     assert not identifier("x" * 65)
     assert not identifier(None)
     assert embedded("data:image/png;base64,iVBOR")
+    assert not embedded("data:,say how")
+    assert not embedded("data:image/png;base64,say how")
     assert not embedded("data without a colon, and a comma")
     assert wordy("two words")
     assert not wordy("additionalProperties")
