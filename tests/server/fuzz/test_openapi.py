@@ -119,7 +119,7 @@ def test_no_operation_works_without_the_key_that_it_asks_for(
         assert requests.request(method, url, json={}, headers=headers, timeout=10).status_code != 401
 
 
-def test_of_a_key_that_is_keys_twice_the_last_one_counts(locked: tuple[Served, str]) -> None:
+def test_of_a_key_that_comes_twice_the_last_one_counts(locked: tuple[Served, str]) -> None:
     server, secret = locked
     for keys, status in (((secret, "wrong"), 401), (("wrong", secret), 200)):
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
