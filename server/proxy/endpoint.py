@@ -4,6 +4,7 @@ own shape."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import orjson
@@ -20,6 +21,9 @@ from server.proxy.whole import answer_whole
 from server.upstreams.base import UpstreamFault
 
 _log = logging.getLogger(__name__)
+
+LAST_WORDS_S = 30.0
+"""Seconds in which a stream that is broken off must have been told so, the keeping of its decision among them."""
 
 
 class Endpoint:
@@ -97,7 +101,10 @@ class Endpoint:
         if not call.started:
             await self._finish(call, fault)
         elif call.break_off is not None:
-            await call.break_off(fault)
+            # A client that reads nothing would hold the request and its place for ever.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await call.break_off(fault)
 
     async def _finish(self, call: Call, fault: Fault) -> None:
         """Keep the decision with its fault, and tell the fault."""

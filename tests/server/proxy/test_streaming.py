@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -185,6 +186,30 @@ async def test_what_a_client_was_sent_before_it_left_is_kept(stand: Callable[...
             await asyncio.sleep(0.01)
     (texts,) = here.audit.records[-1].answers
     assert texts[Channel("text")].startswith(text_of(said))
+
+
+async def test_a_client_that_reads_nothing_holds_its_place_no_longer_than_a_request_may_take(
+    stand: Callable[..., Any], fake_upstream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.proxy.endpoint.LAST_WORDS_S", 0.2)
+    here = await stand(limits={"seconds": 4})
+    fake_upstream.script("endless", text="The harbour is quiet this morning. " * 2000)
+    path = "/v1/chat/completions"
+    asked = json.dumps(body(path)).encode()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", int(here.url.rpartition(":")[2])))
+        head = f"POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {len(asked)}\r\n\r\n".encode()
+        await loop.sock_sendall(client, head + asked)
+        async with asyncio.timeout(20):
+            while not here.parts.limits.inside:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while here.parts.limits.inside:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    assert here.audit.records[-1].fault == "timeout"
+    assert here.parts.guards.leases == 0
 
 
 async def test_the_first_words_do_not_wait_for_the_last(stand: Callable[..., Any], fake_upstream: Any) -> None:
