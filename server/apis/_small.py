@@ -18,7 +18,7 @@ from server.dialects.chat_completions.faults import fault_body
 from server.parts import Parts
 from server.proxy.call import NOT_TOLD, fault_headers
 from server.proxy.http import JSON, Gone, Headers, Leaving, headers_of, read_body, send_whole
-from server.proxy.refusals import fault_of
+from server.proxy.refusals import fault_of, plain
 from server.record import Caller
 from server.upstreams.base import UpstreamFault
 
@@ -80,7 +80,7 @@ class SmallEndpoint:
         except Gone:
             return
         except UpstreamFault as error:
-            _log.warning("upstream: %s", error.what)
+            _log.warning("%s: %s", parts.upstream.identity, plain(error))
             message = await self._message(error, caller) if error.told else error.what
             fault = Fault(error.status, error.kind, message, error.retry_after)
         except Exception as error:

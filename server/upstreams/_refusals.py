@@ -28,17 +28,17 @@ _LIKE_A_KEY = re.compile(
 )
 
 
-def refused(where: str, status: int, body: bytes, headers: Mapping[str, str], key: str) -> UpstreamFault:
+def refused(status: int, body: bytes, headers: Mapping[str, str], key: str, *, ours: bool) -> UpstreamFault:
     """The fault that an error status stands for.
 
     Args:
-        where: the upstream's identity.
         status: 3xx, 4xx or 5xx.
         body: as it came.
         headers: names in any letter case, looked up in any letter case.
-        key: of the server for this upstream; empty where clients bring their own.
+        key: of the server for this upstream; empty where there is none.
+        ours: whether the upstream was asked with what the server has, a key or nothing, and not with the client's own.
     """
-    what = f"`{where}` answers with status {status}"
+    what = f"the upstream answers with status {status}"
     wait, kept = wait_of(headers), back(headers)
     if status < 400:
         hint = "redirects are not followed: set the address that it points to"
@@ -49,9 +49,10 @@ def refused(where: str, status: int, body: bytes, headers: Mapping[str, str], ke
         return UpstreamFault(504, "timeout", what, retry_after=wait, headers=kept)
     if status >= 500:
         return UpstreamFault(502, "upstream", what, "look at the upstream's log", retry_after=wait, headers=kept)
-    if status == 401 and key:
+    if status == 401 and ours:
         # the client's own key was right: a 401 would send it looking for a fault on its side
-        return UpstreamFault(502, "upstream", what, "the server's key for the upstream is refused: set another")
+        hint = "the server's key for the upstream is refused: set another" if key else "set `upstream.key`"
+        return UpstreamFault(502, "upstream", what, hint)
     told, code = _told(body)
     kind = "content_filter" if code == "content_filter" else _KINDS.get(status, "invalid_request")
     return UpstreamFault(status, kind, what, retry_after=wait, told=_scrubbed(told, key), headers=kept)

@@ -35,7 +35,6 @@ class HttpStream:
     def __init__(
         self,
         dialect: str,
-        where: str,
         settings: UpstreamSettings,
         open_it: Callable[[], Awaitable[aiohttp.ClientResponse]],
         whole: Callable[[aiohttp.ClientResponse], Awaitable[Answered]],
@@ -43,7 +42,6 @@ class HttpStream:
     ) -> None:
         """Args: open_it: sends the request. whole: reads a response that is no stream, or raises what it refuses."""
         self._dialect = dialect
-        self._where = where
         self._settings = settings
         self._open = open_it
         self._whole = whole
@@ -58,8 +56,8 @@ class HttpStream:
             raise NotAStream(await self._whole(response))
         if kind != "text/event-stream":
             response.close()
-            raise UpstreamFault(502, "upstream", f"`{self._where}` answers with another type of content than a stream")
-        self._reading = _Reading(response, self._dialect, self._where, self._settings, begun, self._key)
+            raise UpstreamFault(502, "upstream", "the upstream answers with another type of content than a stream")
+        self._reading = _Reading(response, self._dialect, self._settings, begun, self._key)
         return back(response.headers), self._reading
 
     async def __aexit__(
@@ -81,13 +79,11 @@ class _Reading:
         self,
         response: aiohttp.ClientResponse,
         dialect: str,
-        where: str,
         settings: UpstreamSettings,
         begun: float,
         key: str,
     ) -> None:
         self._response = response
-        self._where = where
         self._key = key
         self._dialect = dialect
         self._ends = _ENDS.get(dialect, frozenset())
@@ -167,7 +163,7 @@ class _Reading:
     def _told(self, event: Event) -> UpstreamFault:
         data = event.data or {}
         error = data.get("error") or data
-        what = f"`{self._where}` broke off its stream with an error of its own"
+        what = "the upstream broke off its stream with an error of its own"
         busy = isinstance(error, dict) and "overloaded" in str(error.get("type"))
         status, kind = (503, "overloaded") if busy else (502, "upstream")
         return UpstreamFault(status, kind, what, told=told_in(error, self._key))
@@ -203,7 +199,7 @@ class _Reading:
         self._left -= len(chunk)
         if self._left < 0:
             self._waiting.clear()
-            what = f"`{self._where}` streams more than it may"
+            what = "the upstream streams more than it may"
             raise self._fail(UpstreamFault(502, "upstream", what, "raise `upstream.answer_bytes` if that is right"))
 
     def _is_end(self, event: Event) -> bool:
@@ -230,8 +226,8 @@ class _Reading:
         return self._broken
 
     def _cut(self) -> UpstreamFault:
-        return UpstreamFault(502, "upstream", f"`{self._where}` broke off its stream")
+        return UpstreamFault(502, "upstream", "the upstream broke off its stream")
 
     def _too_late(self) -> UpstreamFault:
         hint = "`upstream.first_s`, `upstream.gap_s` and `upstream.total_s` bound the wait"
-        return UpstreamFault(504, "timeout", f"`{self._where}` did not go on with its stream in time", hint)
+        return UpstreamFault(504, "timeout", "the upstream did not go on with its stream in time", hint)

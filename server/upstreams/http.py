@@ -50,7 +50,8 @@ class HttpUpstream:
         self._base = checked(settings.url)
         self._key = settings.key.get_secret_value().strip() if settings.key is not None else ""
         self._dialects = frozenset(settings.apis or _USUAL[settings.kind])
-        self._handed = names_there(settings.kind, own_key=bool(self._key) or not credentials)
+        self._ours = bool(self._key) or not credentials
+        self._handed = names_there(settings.kind, own_key=self._ours)
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
         self._urls: dict[str, yarl.URL] = {}
         self._ready = (float("-inf"), False)
@@ -103,7 +104,7 @@ class HttpUpstream:
                 fault = self._unsent(TimeoutError())
             raise fault
 
-        return HttpStream(dialect, self.identity, self._settings, opened, self._whole, self._key)
+        return HttpStream(dialect, self._settings, opened, self._whole, self._key)
 
     async def passed(
         self, method: str, path: str, raw: bytes | None, headers: Mapping[str, str]
@@ -125,7 +126,7 @@ class HttpUpstream:
         response = await self._send(method, path, raw, self._there(headers))
         body = await self._body(response)
         if response.status >= 300:
-            raise refused(self.identity, response.status, body, response.headers, self._key)
+            raise refused(response.status, body, response.headers, self._key, ours=self._ours)
         kept = back(response.headers)
         if "Content-Type" in response.headers:
             kept["content-type"] = response.headers["Content-Type"]
@@ -213,40 +214,42 @@ class HttpUpstream:
         """What a failed request means."""
         import aiohttp
 
-        where = self.identity
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             hint = "see whether it runs; `upstream.connect_s` and `upstream.connections` bound the wait"
-            return UpstreamFault(504, "timeout", f"`{where}` takes no connection in time", hint)
+            return UpstreamFault(504, "timeout", "the upstream takes no connection in time", hint)
         if isinstance(error, TimeoutError):
             hint = "it may be overloaded; `upstream.first_s` bounds the wait"
-            return UpstreamFault(504, "timeout", f"`{where}` gave no answer in time", hint)
+            return UpstreamFault(504, "timeout", "the upstream gave no answer in time", hint)
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
             hint = "see that this machine trusts the upstream's certificate"
-            return UpstreamFault(502, "upstream", f"`{where}` cannot be connected to by TLS", hint)
+            return UpstreamFault(502, "upstream", "the upstream cannot be connected to by TLS", hint)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            hint = "correct `upstream.url`, or see that this machine can look names up"
+            return UpstreamFault(503, "upstream", "the upstream takes no connection: its host is not known", hint)
         if isinstance(error, aiohttp.ClientConnectorError):
             refused_it = isinstance(error.os_error, ConnectionRefusedError)
             why = "connection refused" if refused_it else type(error).__name__
             hint = "start it, or correct `upstream.url`"
-            return UpstreamFault(503, "upstream", f"`{where}` takes no connection: {why}", hint)
+            return UpstreamFault(503, "upstream", f"the upstream takes no connection: {why}", hint)
         if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
             return UpstreamFault(400, "invalid_request", "a header that cannot be sent on")
-        return UpstreamFault(502, "upstream", f"`{where}` sent no HTTP answer ({type(error).__name__})")
+        return UpstreamFault(502, "upstream", f"the upstream sent no HTTP answer ({type(error).__name__})")
 
     async def _whole(self, response: aiohttp.ClientResponse) -> Answered:
         """The JSON object that a response is; reads and closes it."""
         status = response.status
         raw = await self._body(response)
         if not 200 <= status < 300:
-            raise refused(self.identity, status, raw, response.headers, self._key)
+            raise refused(status, raw, response.headers, self._key, ours=self._ours)
         kind = response.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
         if not (kind.startswith("application/") and kind.endswith("json")):
-            raise UpstreamFault(502, "upstream", f"`{self.identity}` answers with another type of content than JSON")
+            raise UpstreamFault(502, "upstream", "the upstream answers with another type of content than JSON")
         try:
             data = orjson.loads(raw)
         except ValueError:
             data = None
         if not isinstance(data, dict):
-            raise UpstreamFault(502, "upstream", f"`{self.identity}` answers with what is no JSON object")
+            raise UpstreamFault(502, "upstream", "the upstream answers with what is no JSON object")
         return Answered(status, raw, data, back(response.headers))
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -268,13 +271,13 @@ class HttpUpstream:
                     response.close()
                     if not fine:
                         return b"".join(pieces)
-                    what = f"`{self.identity}` answers with more than {most} bytes"
+                    what = f"the upstream answers with more than {most} bytes"
                     raise UpstreamFault(502, "upstream", what, "raise `upstream.answer_bytes` if that is right")
             return b"".join(pieces)
         except TimeoutError:
-            fault = UpstreamFault(504, "timeout", f"`{self.identity}` did not end its answer in time")
+            fault = UpstreamFault(504, "timeout", "the upstream did not end its answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            fault = UpstreamFault(502, "upstream", f"`{self.identity}` broke off its answer ({type(error).__name__})")
+            fault = UpstreamFault(502, "upstream", f"the upstream broke off its answer ({type(error).__name__})")
         except asyncio.CancelledError:
             response.close()
             raise

@@ -74,6 +74,20 @@ async def test_the_words_of_an_upstream_that_cannot_be_judged_do_not_leave(
     assert answer.json()["error"]["message"] == "the model's server refused the request"
 
 
+@pytest.mark.parametrize("mode", ["e500", "garbage", "html", "redirect", "close"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_upstreams_address_is_for_the_log_and_not_for_clients(
+    stand: Callable[..., Any], fake_upstream: Any, caplog: pytest.LogCaptureFixture, mode: str, stream: bool
+) -> None:
+    here = await stand()
+    fake_upstream.script(mode)
+    answer = await here.ask("/v1/chat/completions", {**ASKED, "stream": stream})
+    assert answer.status_code == 502
+    assert "the upstream" in answer.text
+    assert "127.0.0.1" not in answer.text
+    assert fake_upstream.url in caplog.text
+
+
 async def test_a_decision_that_is_not_kept_is_counted_and_not_named(
     stand: Callable[..., Any], fake_upstream: Any
 ) -> None:

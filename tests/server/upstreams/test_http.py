@@ -146,6 +146,17 @@ async def test_a_refused_key_of_the_server_is_no_fault_of_the_client(
     assert "sk-secret" not in str(found) + repr(found)
 
 
+async def test_a_401_to_a_request_without_the_clients_credentials_is_no_fault_of_the_client(
+    bodies: Any, fake_upstream: Any
+) -> None:
+    fake_upstream.script("e401")
+    upstream = HttpUpstream(settings_of(fake_upstream.url), credentials=False)
+    found = await fault(upstream, bodies["chat_completions"])
+    assert (found.status, found.kind, found.told) == (502, "upstream", "")
+    assert "upstream.key" in found.hint
+    await upstream.close()
+
+
 @pytest.mark.parametrize(("mode", "waits"), [("hang", {"first_s": 0.2}), ("hang_mid", {"first_s": 0.2}), ("slow", {})])
 async def test_an_upstream_that_is_late_is_told_as_a_timeout(
     http: Open, bodies: Any, fake_upstream: Any, mode: str, waits: Any
@@ -168,6 +179,7 @@ async def test_an_upstream_that_is_down_is_told_as_down(http: Open, bodies: Any)
 async def test_a_name_that_is_nowhere_is_told_as_down(http: Open, bodies: Any) -> None:
     found = await fault(http(url="http://no-such-host.invalid/v1"), bodies["chat_completions"])
     assert (found.status, found.kind) == (503, "upstream")
+    assert "its host is not known" in found.what
 
 
 async def test_a_full_pool_is_told_as_a_timeout_and_not_waited_for(http: Open, bodies: Any, fake_upstream: Any) -> None:
