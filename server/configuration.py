@@ -29,6 +29,25 @@ Keys: TypeAlias = tuple[str, ...]
 
 _OTHERS = frozenset({"WARDLAW_PATIENCE", "WARDLAW_CALL_TIMEOUT"})
 """Variables that the chat models read themselves."""
+_WANTED: Mapping[str, str] = {
+    "tuple_type": "should be a list",
+    "dict_type": "should be a map",
+    "mapping_type": "should be a map",
+    "model_type": "should be a map of settings",
+    "model_attributes_type": "should be a map of settings",
+    "none_required": "should be left out",
+    "is_instance_of": "should be something else",
+    "path_type": "should be a path",
+    "string_type": "should be a text",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be `true` or `false`",
+    "bool_parsing": "should be `true` or `false`",
+}
+"""Kind of a fault, as pydantic names it -> what may stand there."""
 _OF_KUBERNETES = re.compile(r"WARDLAW(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 """What a cluster sets in every pod beside a service called `wardlaw`. One of them has the name of our port."""
 _MAX_FILE = 2**20
@@ -195,6 +214,8 @@ class _Reading:
         raise SettingsErrors(list(unique.values()))
 
     def _explained(self, details: Any) -> Iterator[SettingsError]:
+        if details["type"] == "default_factory_not_called":
+            return  # another setting is at fault, and told
         loc: tuple[str | int, ...] = tuple(key for key in details["loc"] if key != "[key]")
         if details["type"] == "refused":
             for keys, what, hint in details["ctx"]["faults"]:
@@ -209,7 +230,11 @@ class _Reading:
             inside = f" in `{_dotted(loc[:-1])}`" if len(loc) > 1 else ""
             yield SettingsError(f"{self._where(loc)}unknown key {quoted(loc[-1])}{inside}", hint)
             return
-        message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = _WANTED.get(details["type"]) or details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if loc[:1] == ("constitutions",) and details["type"] in _WANTED:
+            message = "should be a list of packs and files" if loc[1:] else "should be a map of names to such lists"
+        if details["type"] == "string_pattern_mismatch" and loc[:1] == ("constitutions",):
+            message = "is no name: one has small letters, digits, `-` and `_`, a letter or digit first"
         # The value is not shown: it may be a secret that stands in the wrong place.
         what = f"{self._where(loc)}`{_dotted(loc)}` {message[:1].lower()}{message[1:]}".replace("'", "`")
         yield SettingsError(what, _type_hint(loc))
@@ -252,17 +277,19 @@ def _is_map(info: FieldInfo) -> bool:
 def _plain(text: str, info: FieldInfo) -> Any:
     """The text of a variable or a flag as its value: JSON for maps, a list by commas or JSON, else as it is."""
     if _is_map(info):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
+        # A list where a map may stand is the one that has no name, as for constitutions.
+        return _items(text) if not text.lstrip().startswith("{") else _json(text)
     return _items(text) if typing.get_origin(info.annotation) is tuple else text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _items(text: str) -> Any:
     if text.lstrip().startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
+        return _json(text)
     return [item.strip() for item in text.split(",") if item.strip()]

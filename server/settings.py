@@ -202,7 +202,7 @@ class ServerSettings(Closed):
         default_factory=lambda: {"default": ("base",)}
     )
     """Name -> packs, files and folders, of which later ones win. A key names its constitution; without keys, `default`
-    judges everybody."""
+    judges everybody, and a list without a name is its."""
     folder: Path = Path("wardlaw-data")
     """Where journals and the SQLite database lie."""
     database: str = ""
@@ -214,7 +214,8 @@ class ServerSettings(Closed):
     """What mends answers where a rule says `revise`: `none` (the rule's reply stands), `upstream` or `upstream:NAME`
     (the model that is guarded), or another chat model, as `openai:http://host/v1#name`."""
     metrics: Literal["open", "admin", "off"] = "open"
-    """Who may read `/metrics`: everybody, or keys with the scope `admin`."""
+    """Who may read `/metrics`: everybody, or administrators: keys with the scope `admin`, or this machine itself where
+    there are no keys."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds that requests in hand may go on after SIGTERM; then they are ended as errors of their API."""
     drain_delay_s: Annotated[float, Field(ge=0, le=600)] = 0.0
@@ -232,6 +233,16 @@ class ServerSettings(Closed):
     @classmethod
     def _read_database_file(cls, given: Any) -> Any:
         return _with_secret(given, "database_file", "database")
+
+    @field_validator("constitutions", mode="before")
+    @classmethod
+    def _are_lists(cls, given: Any) -> Any:
+        """One source is a list of one, and a list without a name is the default's."""
+        if isinstance(given, str | list | tuple):
+            given = {"default": given}
+        if not isinstance(given, Mapping):
+            return given
+        return {name: (each,) if isinstance(each, str) else each for name, each in given.items()}
 
     @field_validator("constitutions")
     @classmethod

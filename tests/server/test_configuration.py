@@ -48,7 +48,7 @@ def test_each_wrong_value_is_told_by_where_it_came_from(tmp_path: Path) -> None:
     file = written(tmp_path, "limits: {in_flight: 0}\n")
     told = fault(file, {"WARDLAW_DRAIN_S": "soon"}, {("port",): ("--port", 70000)})
     assert f"{file}:1:10: `limits.in_flight` should be greater than or equal to 1" in told
-    assert "environment variable `WARDLAW_DRAIN_S`: `drain_s` should be a valid number" in told
+    assert "environment variable `WARDLAW_DRAIN_S`: `drain_s` should be a number" in told
     assert "`--port`: `port` should be less than or equal to 65535" in told
 
 
@@ -84,6 +84,43 @@ def test_lists_and_maps_are_written_with_commas_or_as_json() -> None:
     assert settings.constitutions == {"bank": ("base", "./bank.yaml"), "default": ("base",)}
     whole = read_settings(None, {"WARDLAW_CONSTITUTIONS": '{"default": ["a.yaml"]}'})
     assert whole.constitutions == {"default": ("a.yaml",)}
+
+
+@pytest.mark.parametrize("said", ["default: base", "default: [base]", "[base]", "base", "{default: [base]}"])
+def test_one_pack_needs_no_list_and_a_list_needs_no_name(tmp_path: Path, said: str) -> None:
+    text = f"constitutions: {said}\n" if ":" not in said or "{" in said else f"constitutions: {{{said}}}\n"
+    assert read_settings(written(tmp_path, text)).constitutions == {"default": ("base",)}
+
+
+def test_a_list_of_constitutions_in_the_environment_is_the_defaults() -> None:
+    given = {"WARDLAW_CONSTITUTIONS": "base,./more.yaml"}
+    assert read_settings(None, given).constitutions == {"default": ("base", "./more.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("constitutions: {default: {pack: base}}", "`constitutions.default` should be a list of packs and files"),
+        ("constitutions: null", "`constitutions` should be a map of names to such lists"),
+        ("upstream: http://127.0.0.1/v1", "`upstream` should be a map of settings"),
+        ("upstream: {apis: chat_completions}", "`upstream.apis` should be a list"),
+        ("constitutions: {My Bank: [base]}", "`constitutions.My Bank` is no name: one has small letters, digits"),
+        ("workers: many", "`workers` should be a whole number"),
+        ("reload: {watch: 7}", "`reload.watch` should be `true` or `false`"),
+        ("host: [a]", "`host` should be a text"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_told_with_what_may_stand_there(tmp_path: Path, text: str, says: str) -> None:
+    told = fault(written(tmp_path, text + "\n"))
+    assert says in told
+    assert "\n  hint: " in told
+    assert not any(word in told for word in ("tuple", "instance", "dictionary"))
+
+
+def test_a_fault_of_one_setting_says_nothing_of_another() -> None:
+    told = fault(None, None, {("port",): ("--port", "99999")})
+    assert told.startswith("`--port`: `port` should be less than or equal to 65535")
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("given", ["chat_completions, messages", '["chat_completions", "messages"]'])
