@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from functools import cache, partial
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -14,6 +16,7 @@ from pydantic import BaseModel
 
 from server.apis._small import Asked, Told
 from server.audit.database import Database
+from server.audit.errors import Unreachable
 from server.audit.keeper import Keeper
 from server.audit.query import Decisions, Found
 from server.dialects.base import Fault
@@ -21,6 +24,11 @@ from server.dialects.chat_completions.faults import fault_body
 from server.parts import Denied, Door, Parts
 from server.record import Caller
 
+T = TypeVar("T")
+Given = ParamSpec("Given")
+
+_THREADS = 4
+_LOOK_UP_S = 10.0
 _FRESH_S = 15.0
 _STEPS = 10
 _STEP_S = 0.1
@@ -61,6 +69,28 @@ def database_of(parts: Parts) -> Database | None:
     return parts.audit.database if isinstance(parts.audit, Keeper) else None
 
 
+async def looked_up(function: Callable[Given, T], *args: Given.args, **more: Given.kwargs) -> T:
+    """Call a function that blocks on the database, in one of a few threads of its own.
+
+    A database that hangs holds each of them for many seconds. In the threads that all share, the audit's waits for the
+    disk and the reading of keys would stand behind them.
+
+    Raises:
+        Unreachable: it took too long.
+    """
+    call = asyncio.get_running_loop().run_in_executor(_threads(), partial(function, *args, **more))
+    try:
+        async with asyncio.timeout(_LOOK_UP_S):
+            return await call
+    except TimeoutError:
+        raise Unreachable("the database does not answer in time", "see that it runs") from None
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, "wardlaw-look-up")
+
+
 async def found_for(caller: Caller, decisions: Decisions, decision: str) -> Found | None:
     """A decision that a caller may see: its own, or any with the scope `audit`.
 
@@ -70,10 +100,10 @@ async def found_for(caller: Caller, decisions: Decisions, decision: str) -> Foun
     Raises:
         AuditError: the database cannot be used.
     """
-    found = await asyncio.to_thread(decisions.one, decision)
+    found = await looked_up(decisions.one, decision)
     for _ in range(_STEPS if found is None and _is_fresh(decision) else 0):
         await asyncio.sleep(_STEP_S)
-        found = await asyncio.to_thread(decisions.one, decision)
+        found = await looked_up(decisions.one, decision)
         if found is not None:
             break
     if found is None or (found.key != caller.key and "audit" not in caller.scopes):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute, Route
 
-from server.apis._found import away, database_of, described, found_for, last_of_path, refused, with_scopes
+from server.apis._found import away, database_of, described, found_for, last_of_path, looked_up, refused, with_scopes
 from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.audit.errors import AuditError
@@ -99,7 +98,7 @@ def routes(parts: Parts) -> list[BaseRoute]:
                 return refused(404, "not_found", "there is no such decision, or it is not this key's")
             told = _told(asked, found)
             if "audit" in asked.caller.scopes:
-                said = await asyncio.to_thread(feedback.of, decision)
+                said = await looked_up(feedback.of, decision)
                 told["feedback"] = [{name: getattr(each, name) for name in each.__slots__} for each in said]
         except AuditError:
             return away()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from starlette.routing import BaseRoute, Route
 
 from rules.base import Closed, RuleId
-from server.apis._found import away, database_of, described, found_for, refused, with_scopes
+from server.apis._found import away, database_of, described, found_for, looked_up, refused, with_scopes
 from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.audit.errors import AuditError
@@ -90,7 +89,7 @@ def routes(parts: Parts) -> list[BaseRoute]:
         try:
             if await found_for(asked.caller, decisions, given.decision) is None:
                 return refused(404, "not_found", "there is no such decision, or it is not this key's")
-            said = await asyncio.to_thread(_add, store, given, asked.caller.key)
+            said = await looked_up(_add, store, given, asked.caller.key)
         except TooMuch as error:
             return refused(409, "invalid_request", error.what)
         except AuditError:
