@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rules.errors import RuleError, WardlawError
 from server.building import Built, build, load_checked
-from server.trial import Trial, try_out
+from server.trial import Trial, named, try_out
 
 if TYPE_CHECKING:
     from guard.models.base import ChatModel
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+Outcome: TypeAlias = Literal["swapped", "unchanged", "failed", "ready"]
+"""`ready`: it was only tried, and would have been swapped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reloaded:
     """What came of reloading one constitution."""
 
     constitution: str
-    outcome: Literal["swapped", "unchanged", "failed"]
+    outcome: Outcome
     digest: str
     """Of what is in force now."""
     added: tuple[str, ...] = ()
@@ -43,18 +47,23 @@ class Reloaded:
     """Seconds since the epoch."""
     seconds: float = 0.0
 
-    def told(self) -> dict[str, Any]:
-        """As `POST /admin/reload` and `/healthz` tell it."""
+    def told(self, *, listed: bool = False) -> dict[str, Any]:
+        """As `POST /admin/reload` and `/healthz` tell it. Args: listed: each test that fails, too."""
         told: dict[str, Any] = {"outcome": self.outcome, "digest": self.digest}
-        if self.outcome == "swapped":
+        if self.outcome in ("swapped", "ready"):
             told["rules"] = {"added": self.added, "removed": self.removed, "changed": self.changed}
-        if self.outcome != "unchanged":
-            worse, failing = self.trial.worse, self.trial.failing
+        if self.outcome != "unchanged" or listed:
+            trial = self.trial
             told["tests"] = {
-                "run": self.trial.run,
-                "failing": len(failing),
-                "worse": [{"rule": test.rule, "kind": test.kind} for test in worse],
+                "run": trial.run,
+                "failing": len(trial.failing),
+                "worse": [{"rule": test.rule, "kind": test.kind} for test in trial.worse],
+                "new": [{"rule": test.rule, "kind": test.kind} for test in trial.fresh],
             }
+            if listed:
+                told["tests"]["listed"] = [
+                    {"rule": test.rule, "kind": test.kind, "text": test.example.text} for test in trial.failing
+                ]
             told["seconds"] = round(self.seconds, 3)
         if self.error:
             told["error"] = self.error
@@ -123,33 +132,51 @@ class Reloader:
             results = [done for done, _ in found]
             for done in results:
                 self._note(done, why)
+            if all(done.outcome == "unchanged" for done in results):
+                names = named(done.constitution for done in results)
+                _log.info("reloaded: nothing has changed in %s", names, extra={"why": why})
             return results
+
+    async def rehearse(self) -> list[Reloaded]:
+        """Do all that a reload does but swap, and run the tests also of what has not changed."""
+        async with self._lock:
+            found = [await asyncio.to_thread(self._prepare, name, now, True) for name, now in self._built.items()]
+            for _, built in found:
+                if built is not None:
+                    await asyncio.to_thread(built.guard.close)
+            return [replace(done, outcome="ready") if done.outcome == "swapped" else done for done, _ in found]
 
     def _note(self, done: Reloaded, why: str) -> None:
         mended = done.outcome == "unchanged" and done.constitution in self.failed
         if done.outcome != "unchanged" or mended:
             self.last[done.constitution] = done
-        extra = {"constitution": done.constitution, "digest": done.digest, "why": why}
+        extra = {"digest": done.digest, "why": why}
+        name = done.constitution
         if done.outcome == "failed":
-            _log.error("reload failed, the last good rules stay in force: %s", done.error, extra=extra)
+            _log.error("reload of `%s` failed, the last good rules stay in force: %s", name, done.error, extra=extra)
         elif done.outcome == "swapped":
-            counts = f"{len(done.added)} added, {len(done.removed)} removed, {len(done.changed)} changed"
-            tests = f"{len(done.trial.failing)} of {done.trial.run} tests fail"
-            _log.info("reloaded in %.2f s: rules %s; %s", done.seconds, counts, tests, extra=extra)
+            sets = {"added": done.added, "removed": done.removed, "changed": done.changed}
+            rules = "; ".join(f"{len(ids)} {what} ({named(ids)})" for what, ids in sets.items() if ids)
+            told = rules or "none says anything else to the gate"
+            _log.info(
+                "reloaded `%s` in %.2f s: rules: %s; %s", name, done.seconds, told, done.trial.counted(), extra=extra
+            )
+        elif mended:
+            _log.info("reloaded `%s`: its files are again what is in force", name, extra=extra)
         self._on_reloaded(done)
 
-    def _prepare(self, name: str, now: Built) -> tuple[Reloaded, Built | None]:
+    def _prepare(self, name: str, now: Built, rehearsed: bool = False) -> tuple[Reloaded, Built | None]:
         """In a thread: the new guard of one constitution, or why there is none."""
         began = time.monotonic()
 
-        def result(outcome: Literal["swapped", "unchanged", "failed"], digest: str, **more: Any) -> Reloaded:
+        def result(outcome: Outcome, digest: str, **more: Any) -> Reloaded:
             return Reloaded(name, outcome, digest, at=time.time(), seconds=time.monotonic() - began, **more)
 
         try:
             loaded = load_checked(self._settings.constitutions[name])
             # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
             if loaded.constitution == now.constitution:
-                return result("unchanged", now.digest), None
+                return result("unchanged", now.digest, trial=try_out(now.gate) if rehearsed else Trial()), None
             built = build(loaded, self._settings, self._mender)
         except WardlawError as error:
             where = str(error.where) if isinstance(error, RuleError) and error.where else ""
@@ -158,7 +185,7 @@ class Reloader:
             _log.exception("reload failed")
             return result("failed", now.digest, error=f"{type(error).__name__}: {error}"), None
         try:
-            trial, fault = self._tried(built, now)
+            trial, fault = self._tried(built, now, rehearsed)
         except Exception as error:
             _log.exception("the rules' tests cannot be run")
             trial, fault = Trial(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
@@ -168,10 +195,10 @@ class Reloader:
         changes = _changes(now.constitution, built.constitution)
         return result("swapped", built.digest, trial=trial, **changes), built
 
-    def _tried(self, built: Built, now: Built) -> tuple[Trial, str]:
+    def _tried(self, built: Built, now: Built, rehearsed: bool) -> tuple[Trial, str]:
         """The tests' outcome, and what speaks against the new rules."""
         how = self._settings.reload.tests
-        if how == "off":
+        if how == "off" and not rehearsed:
             return Trial(), ""
         trial = try_out(built.gate, now.gate)
         if how == "no_worse" and trial.worse:

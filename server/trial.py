@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -47,6 +47,18 @@ class Trial:
     failing: tuple[Test, ...] = ()
     worse: tuple[Test, ...] = ()
     """Those that fail, and pass under the constitution in force."""
+    fresh: tuple[Test, ...] = ()
+    """Those that fail, and that the constitution in force has not."""
+
+    def counted(self) -> str:
+        """How many fail, for a person: what matters is what was not so before."""
+        if not self.failing:
+            return f"all {self.run} tests pass" if self.run else "no tests were run"
+        told = f"{len(self.failing)} of {self.run} tests fail"
+        new = [*self.worse, *self.fresh]
+        if not new:
+            return f"{told}, as before"
+        return f"{told}, {len(new)} of them not before: {named([test.rule for test in new])}"
 
     def told(self) -> str:
         """The tests that are worse, for a person."""
@@ -73,12 +85,21 @@ def try_out(gate: Gate, now: Gate | None = None) -> Trial:
     tests = list(tests_of(gate.constitution))
     failing = _failing(gate, tests)
     worse: tuple[Test, ...] = ()
+    fresh: tuple[Test, ...] = ()
     if now is not None and failing:
         known = {test.key for test in tests_of(now.constitution)}
         there = [test for test in failing if test.key in known]
         fail_now = {test.key for test in _failing(now, there)}
         worse = tuple(test for test in there if test.key not in fail_now)
-    return Trial(len(tests), tuple(failing), worse)
+        fresh = tuple(test for test in failing if test.key not in known)
+    return Trial(len(tests), tuple(failing), worse, fresh)
+
+
+def named(ids: Iterable[str]) -> str:
+    """The first few of some ids, each once."""
+    each = list(dict.fromkeys(ids))
+    more = f" and {len(each) - _SHOWN} more" if len(each) > _SHOWN else ""
+    return ", ".join(f"`{name}`" for name in each[:_SHOWN]) + more
 
 
 def _failing(gate: Gate, tests: Sequence[Test]) -> list[Test]:

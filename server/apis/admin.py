@@ -30,6 +30,16 @@ def routes(parts: Parts) -> list[BaseRoute]:
         running = parts.running
         if running.reloader is None:
             return _json(501, {"error": {"type": "not_found", "message": "this server was not started from files"}})
+        if request.query_params.get("dry", "") == "true":
+            tried = await running.reloader.rehearse()
+            failed = any(each.outcome == "failed" for each in tried)
+            told = {
+                "ok": not failed,
+                "constitutions": {each.constitution: each.told(listed=True) for each in tried},
+                "pid": running.pid,
+                "workers": {"reloaded": 0, "told_to_reload": 0},
+            }
+            return _json(422 if failed else 200, told)
         done = await running.reloader.reload("request")
         # After this worker's own, whose outcome the others' will be: they read the same files.
         others = running.reload_others()
@@ -91,6 +101,14 @@ OPENAPI: dict[str, Any] = {
             "post": {
                 "summary": "Load the rules again; needs the scope `admin`, or this machine where keys are off.",
                 "tags": ["running"],
+                "parameters": [
+                    {
+                        "name": "dry",
+                        "in": "query",
+                        "description": "`true`: only say what a reload would do, and list the tests that fail",
+                        "schema": {"type": "string", "enum": ["true", "false"]},
+                    }
+                ],
                 "responses": {
                     "200": json_of(_RELOADED, "What changed, and how the rules' own tests fare."),
                     "401": json_of(OPENAI_ERROR, "No valid key."),

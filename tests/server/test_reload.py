@@ -227,3 +227,41 @@ async def test_a_constitution_that_is_not_there_lets_nobody_in(server: Server) -
     with pytest.raises(Denied) as raised:
         server.guards.lease("bank")
     assert raised.value.status == 403
+
+
+async def test_the_log_says_what_changed_and_which_tests_fail_that_did_not_before(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.reload")
+    failing = RULES.replace("[Please summon the kraken.]", "[Please summon the kraken., Call the beast.]")
+    server.write(failing)
+    await server.reload()
+    assert "reloaded `default` in " in caplog.text
+    assert "1 of 3 tests fail, 1 of them not before: `kraken-summoning`" in caplog.text
+    caplog.clear()
+    server.write(failing.replace("chest code", "vault code"))
+    await server.reload()
+    assert "rules: 1 changed (`treasure-codes`); 1 of 3 tests fail, as before" in caplog.text
+
+
+async def test_a_reload_of_what_has_not_changed_says_so_in_one_line(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.reload")
+    await server.reload()
+    assert [record.getMessage() for record in caplog.records] == ["reloaded: nothing has changed in `default`"]
+
+
+async def test_a_rehearsal_tells_what_a_reload_would_do_lists_failing_tests_and_swaps_nothing(server: Server) -> None:
+    before = server.reloader.digests
+    (done,) = await server.reloader.rehearse()
+    assert (done.outcome, done.trial.run, done.trial.failing) == ("unchanged", 2, ())
+    server.write(RULES.replace("Please summon the kraken.", "Call the beast.").replace("chest code", "vault code"))
+    (done,) = await server.reloader.rehearse()
+    assert (done.outcome, done.changed) == ("ready", ("treasure-codes",))
+    told = done.told(listed=True)["tests"]
+    assert told["listed"] == [{"rule": "kraken-summoning", "kind": "breaks", "text": "Call the beast."}]
+    assert server.reloader.digests == before
+    assert server.told == []
+    assert await server.blocks("the chest code")
+    assert (await server.reload()).outcome == "swapped"
