@@ -245,7 +245,9 @@ class Stand:
         try:
             answer = resource.with_raw_response.create(**body, extra_body=more, extra_headers=headers)
             made = answer.parse()
-            parsed = [each.to_dict() for each in (made if stream and hasattr(made, "__iter__") else [made])]
+            parsed = [
+                each.to_dict(warnings=False) for each in (made if stream and hasattr(made, "__iter__") else [made])
+            ]
             response = answer.http_response
         except (openai.APIStatusError, anthropic.APIStatusError) as error:
             fault, response = error, error.response
