@@ -69,6 +69,11 @@ class InForce:
             raise Denied(403, f"the constitution {quoted(name)} is not in force", "ask for a key of another one")
         return Lease(held)
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the revisers of guards in force; empty while nothing is."""
+        return "; ".join(dict.fromkeys(fault for held in self._held.values() if (fault := held.guard.fault)))
+
     def swap(self, guards: Mapping[str, Guard]) -> None:
         """Put guards in force, all in one step: no request sees some of them old and some new.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.errors import WardlawError
 from rules.files import packs
+from rules.schema import Action
 from server.audit.database import database_url
 from server.auth import KeyDoor, OpenDoor
 from server.building import Built, build, load_checked
@@ -145,6 +146,8 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
             await audit.close()
         await upstream.close()
         raise
+    for name, each in built.items():
+        _tell_of_revisions(name, each, settings)
     guards = InForce({name: each.guard for name, each in built.items()})
     metrics = telemetry.metrics
     digests: dict[str, str] = {}
@@ -159,6 +162,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     metrics.constitutions(reloader.digests, digests)
     digests.update(reloader.digests)
     running = Running(reloader=reloader)
+    running.faults["reviser"] = lambda: guards.fault
     running.faults["audit"] = lambda: audit.health().fault
     running.blocked = lambda: _audit_blocks(settings, audit)
     if isinstance(door, KeyDoor):
@@ -197,6 +201,17 @@ def _mender(settings: ServerSettings, upstream: Any) -> ChatModel | None:
 
         return UpstreamModel(upstream, settings.reviser.partition(":")[2])
     return open_model(settings.reviser)
+
+
+def _tell_of_revisions(name: str, built: Built, settings: ServerSettings) -> None:
+    """Say in the log where rules ask for revisions that nobody can make."""
+    if settings.reviser != "none":
+        return
+    rules = [rule for rule in built.constitution if any(rule.action(part) is Action.REVISE for part in rule.watches)]
+    if rules:
+        count = "1 rule says" if len(rules) == 1 else f"{len(rules)} rules say"
+        what = "%s `revise` in the constitution `%s`, and no reviser is set: the reply stands for each revision"
+        _log.warning(f"{what} (`--reviser upstream` lets the upstream revise)", count, name)
 
 
 def _audit_blocks(settings: ServerSettings, audit: Keeper) -> str:

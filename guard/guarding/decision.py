@@ -59,6 +59,11 @@ class Decision:
     """Ids of the rules found broken and enforced, worst first."""
 
 
+def kinds_of(amend: str) -> list[str]:
+    """The reasons in a decision's `amend`, without the names of errors: for whoever is not to be told those."""
+    return [why.partition(":")[0] for why in amend.split("; ")] if amend else []
+
+
 def decision_id() -> str:
     """A new id: `d_` and 32 hex characters that sort by time."""
     return f"d_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute, Route
 
+from guard.guarding.decision import kinds_of
 from server.apis._found import away, database_of, described, found_for, last_of_path, looked_up, refused, with_scopes
 from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
@@ -45,6 +46,7 @@ class DecisionTold(BaseModel):
     rules: list[RuleTold]
     coverage: dict[str, Any]
     unscannable: list[dict[str, str]]
+    amend: str = Field(description="Why no answer was mended, though a rule wants it; empty where none was to be.")
     withheld: list[str] = Field(description="Places of old turns that the model was not shown.")
     withheld_note: str | None = Field(None, description="What that means, in a sentence; where there are such turns.")
     findings: list[dict[str, Any]] | None = Field(None, description="By setting, or with the scope `audit`.")
@@ -112,6 +114,7 @@ def _told(asked: Asked, found: Found) -> dict[str, Any]:
     everything = as_json(found)
     shown = {name: everything[name] for name in _FOR_ALL}
     shown["constitution"] = found.digest
+    shown["amend"] = found.amend if "audit" in asked.caller.scopes else "; ".join(kinds_of(found.amend))
     shown["rules"] = _rules(asked.parts, found)
     degraded = found.coverage.get("degraded", {})
     shown["coverage"] = {**found.coverage, "degraded": sorted(degraded)}

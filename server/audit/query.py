@@ -68,6 +68,7 @@ class Found:
     upstream_s: float
     rounds: int
     drawn: int
+    amend: str
     rules: list[str]
     findings: list[dict[str, Any]]
     coverage: dict[str, Any]

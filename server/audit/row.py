@@ -37,6 +37,7 @@ PLAIN = (
     "upstream_s",
     "rounds",
     "drawn",
+    "amend",
 )
 """Columns in the list that a line begins with; after them, the ids of the rules that were only recorded."""
 
@@ -59,6 +60,7 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (
     _NUMBER,
     int,
     int,
+    str,
 )
 """Of the plain columns. A value of another type would make a driver fail as if the database were at fault."""
 
@@ -115,6 +117,7 @@ def _encoded(record: Record, keep: Keeping, key: bytes, *, mend: bool = False) -
         record.upstream_s,
         decision.rounds,
         decision.drawn,
+        decision.amend,
         recorded,
     ]
     covered = {
@@ -146,9 +149,11 @@ def decode(payload: bytes, owner: str) -> Line:
     """
     first, *parts = payload.split(b"\t")
     plain = orjson.loads(first)
-    if not isinstance(plain, list) or len(plain) != len(PLAIN) + 1 or len(parts) != len(JSON):
+    if not isinstance(plain, list) or len(plain) not in (len(PLAIN), len(PLAIN) + 1) or len(parts) != len(JSON):
         raise ValueError("not a line of this version's journal")
     recorded = plain.pop()
+    if len(plain) < len(PLAIN):
+        plain.append("")  # a line from before `amend` was kept
     if not all(map(isinstance, plain, _TYPES)):
         raise ValueError("a value is of another type than its column")
     texts: list[str | None] = [part.decode() for part in parts]

@@ -33,6 +33,7 @@ DECISIONS = Table(
     Column("upstream_s", Double, nullable=False),
     Column("rounds", Integer, nullable=False),
     Column("drawn", Integer, nullable=False),
+    Column("amend", Text, nullable=False, server_default=""),
     Column("rules", Text, nullable=False),
     Column("findings", Text, nullable=False),
     Column("coverage", Text, nullable=False),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from guard.guard import Guard
-from guard.guarding.decision import Decision
+from guard.guarding.decision import Decision, kinds_of
 from guard.window.choice import rank
 from rules.schema import Action, Part
 from server.proxy.http import Headers
@@ -78,6 +78,8 @@ def told_object(decision: Decision, guard: Guard, settings: TellSettings, langua
         "where": _in_order({side for rule in decision.rules for side in acting.get(rule, ())}),
         "rules": _told_rules(decision.rules, acting, guard, language),
     }
+    if decision.amend:
+        told["amend"] = "; ".join(kinds_of(decision.amend))
     if decision.withheld:
         told["withheld"] = {"places": list(decision.withheld), "note": withheld_note(language)}
     if decision.mode == "shadow":

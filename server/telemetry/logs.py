@@ -171,6 +171,8 @@ class DecisionLog:
             fields["would"] = str(decision.would)
         if decision.coverage.degraded:
             fields["degraded"] = sorted(decision.coverage.degraded)
+        if decision.amend:
+            fields["amend"] = decision.amend
         if record.fault:
             fields["fault"] = record.fault
         if self._json:

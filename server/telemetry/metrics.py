@@ -10,6 +10,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from guard.guarding.decision import kinds_of
+from rules.schema import Action
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -22,6 +25,8 @@ _STAGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 _HELD = (0, 16, 64, 128, 256, 512, 1024, 2048, 4096, 16384)
 _RULES = 2000
 """Rules that have series of their own; those beyond are counted together, so that reloads cannot fill the memory."""
+
+_MENDED = (Action.REVISE, Action.RESAMPLE)
 
 _Cell: TypeAlias = "Callable[[float], None]"
 
@@ -62,6 +67,9 @@ class Metrics:
         )
         self._degraded: Counter = Counter(
             "wardlaw_degraded", "Decisions in which a detector could not answer.", ("detector",), **own
+        )
+        self._amends: Counter = Counter(
+            "wardlaw_amends", "Answers that a rule wanted mended, by what came of it.", ("outcome",), **own
         )
         self._reloads: Counter = Counter("wardlaw_reloads", "Reloads by what came of them.", ("outcome",), **own)
         self._shed: Counter = Counter("wardlaw_shed", "Requests turned away for lack of room.", **own)
@@ -112,6 +120,11 @@ class Metrics:
             self.failed(record.fault)
         for detector in decision.coverage.degraded:
             self._count(self._degraded, detector)
+        if decision.amend:
+            for why in kinds_of(decision.amend):
+                self._count(self._amends, why)
+        elif decision.rounds or decision.drawn:
+            self._count(self._amends, "mended" if action in _MENDED else "left as it was")
         # One a rule and part: a rule that is seen at ten places of a text is broken once.
         for rule, part, enforced in {
             (each.finding.rule, each.finding.part, each.enforced) for each in decision.findings

@@ -64,7 +64,9 @@ async def start(tmp_path: Path, fake_upstream: Any) -> AsyncIterator[Callable[..
             stack.push_async_callback(opened.close)
             await stack.enter_async_context(opened.running())
             transport = httpx.ASGITransport(app_of(given, opened), client=(peer, 1))
-            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080"))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+            )
             return Running(opened, client, tmp_path)
 
         yield started
@@ -82,6 +84,42 @@ async def test_health_tells_rules_audit_and_what_is_degraded(start: Callable[...
     assert set(health["constitutions"]) == {"default", "bank"}
     assert health["audit"] == {"waiting_bytes": 0, "lost": 0, "set_aside": 0}
     assert health["upstream"].startswith("openai:http://127.0.0.1:")
+
+
+REVISES = RULES + "    on: {{prompt: revise, response: revise}}\n"
+
+
+async def test_without_a_reviser_a_prompt_that_asks_for_one_is_answered_at_once_and_the_log_says_so(
+    start: Callable[..., Any], tmp_path: Path, fake_upstream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "soft.yaml").write_text(REVISES.format(name="soft"))
+    running = await start(constitutions={"default": (str(tmp_path / "soft.yaml"),)}, tell={"body": "always"})
+    assert "1 rule says `revise` in the constitution `default`, and no reviser is set" in caplog.text
+    answer = await running.ask("summon the soft")
+    told = answer.json()["wardlaw"]
+    assert (told["action"], told["amend"]) == ("block", "no reviser")
+    assert not [request for request in fake_upstream.seen() if request["path"].endswith("/chat/completions")]
+    decision = (await running.client.get(f"/v1/decisions/{told['decision']}")).json()
+    assert (decision["action"], decision["amend"]) == ("block", "no reviser")
+
+
+async def test_a_reviser_that_is_down_is_left_alone_and_health_says_so(
+    start: Callable[..., Any], tmp_path: Path, fake_upstream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "soft.yaml").write_text(REVISES.format(name="soft"))
+    fake_upstream.script(text="first summon the soft")
+    running = await start(
+        constitutions={"default": (str(tmp_path / "soft.yaml"),)},
+        reviser="openai:http://127.0.0.1:9/v1#none",
+        guard={"amend_s": 0.05},
+        tell={"body": "always"},
+    )
+    assert "no reviser is set" not in caplog.text
+    told = [(await running.ask("hello")).json()["wardlaw"]["amend"] for _ in range(4)]
+    assert told[0] == "out of time" or told[0].startswith("the reviser did not answer")
+    assert told[3] == "the reviser is left alone after failing"
+    health = (await running.client.get("/healthz")).json()
+    assert health["degraded"]["reviser"].startswith("the reviser failed too often in a row")
 
 
 async def test_it_is_not_ready_while_the_upstream_does_not_answer(start: Callable[..., Any]) -> None:

@@ -85,6 +85,7 @@ def _lines(found: Found, said: list[Feedback], constitution: Constitution | None
         "took": _took(found),
         "rounds of revision": str(found.rounds or ""),
         "further draws": str(found.drawn or ""),
+        "not mended": found.amend,
         "not shown to the model": ", ".join(found.withheld),
     }
     yield from (f"  {name}: {printable(value)}" for name, value in facts.items() if value)

@@ -129,6 +129,13 @@ async def stand(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         await close()
 
 
+async def test_a_client_reads_why_nothing_was_mended_and_an_auditor_the_error_too(stand: Callable[..., Any]) -> None:
+    at = await stand()
+    decision = await at.keep("ann", amend="the reviser did not answer: ModelUnavailable")
+    assert (await at.get(decision, "ann")).json()["amend"] == "the reviser did not answer"
+    assert (await at.get(decision, "auditor")).json()["amend"] == "the reviser did not answer: ModelUnavailable"
+
+
 async def test_a_client_sees_its_own_decision_with_the_reason_and_not_the_finding(stand: Callable[..., Any]) -> None:
     at = await stand()
     decision = await at.keep("ann")

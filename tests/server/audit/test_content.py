@@ -139,6 +139,19 @@ def test_a_line_of_another_shape_is_refused(line: bytes) -> None:
         decode(line, "w")
 
 
+def test_a_line_from_before_amend_was_kept_is_read(record: Callable[..., Record]) -> None:
+    first, *rest = encode(record(amend="no reviser"), "none").split(b"\t")
+    plain = orjson.loads(first)
+    before = [value for value in plain if value != "no reviser"]
+    assert len(before) == len(plain) - 1
+    values = [
+        dict(zip(COLUMNS, decode(b"\t".join([orjson.dumps(each), *rest]), "w").values, strict=True))
+        for each in (plain, before)
+    ]
+    assert [each["amend"] for each in values] == ["no reviser", ""]
+    assert {**values[0], "amend": ""} == values[1]
+
+
 def test_a_value_of_another_type_than_its_column_is_refused(record: Callable[..., Record]) -> None:
     line = encode(record(), "none").replace(b'"chat_completions"', b"17")
     with pytest.raises(ValueError, match="another type"):

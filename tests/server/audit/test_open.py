@@ -215,6 +215,42 @@ def test_the_tables_are_what_the_migrations_make(database: Any) -> None:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
+def test_decisions_from_before_a_migration_stay_readable(tmp_path: Path, record: Callable[..., Any]) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import MetaData, Table, text
+
+    import server.audit
+    from server.audit.database import Database
+    from server.audit.query import Decisions, Filters
+
+    url = f"sqlite:///{tmp_path}/a.sqlite"
+    config = Config()
+    config.set_main_option("script_location", str(Path(server.audit.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    old = Database(url)
+    with old.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = [row[1] for row in connection.execute(text("pragma table_info(decisions)"))]
+        assert "amend" not in names
+        values = {name: 0 for name in names} | {"id": "d_1", "rules": "[]", "findings": "[]", "coverage": "{}"}
+        values |= {
+            "unscannable": "[]",
+            "withheld": "[]",
+            "ms": "{}",
+            "content": None,
+            "owner": "w",
+            "state": "complete",
+        }
+        connection.execute(Table("decisions", MetaData(), autoload_with=connection).insert(), values)
+    old.close()
+    new = Database(url)
+    [found] = Decisions(new).find(Filters(), 10)
+    new.close()
+    assert (found.id, found.amend) == ("d_1", "")
+
+
 def test_the_code_names_the_newest_migration() -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,19 @@ def test_a_decision_is_one_line_of_ids_and_numbers(
     assert (line["status"], line["ms"], line["upstream_ms"], line["fault"]) == (200, 60.0, 50.0, "content_filter")
     assert line["degraded"] == ["judge"]
     assert "planted" not in json.dumps(line)
+
+
+def test_a_line_says_why_an_answer_was_not_mended(
+    record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = DecisionLog(LogSettings())
+    made = record(action="block")
+    log.write(replace(made, decision=replace(made.decision, amend="out of time")))
+    log.write(record())
+    log.close()
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["id"], first["amend"]) == (made.decision.id, "out of time")
+    assert "amend" not in second
 
 
 def test_lines_that_nobody_took_in_time_are_counted(

@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.record import Record
@@ -66,6 +68,28 @@ def test_faults_degraded_detectors_and_streams_are_counted(record: Callable[...,
     assert value(metrics, "wardlaw_first_text_added_seconds_count") == 1
     assert value(metrics, "wardlaw_held_characters_bucket", le="512.0") == 1
     assert value(metrics, "wardlaw_shed_total") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcomes"),
+    [
+        ({}, []),
+        ({"rounds": 1, "action": "revise"}, ["mended"]),
+        ({"rounds": 1}, ["left as it was"]),
+        (
+            {"amend": "no reviser; the reviser did not answer: ModelUnavailable", "action": "block"},
+            ["no reviser", "the reviser did not answer"],
+        ),
+    ],
+)
+def test_what_came_of_mending_is_counted(
+    record: Callable[..., Record], fields: dict[str, Any], outcomes: list[str]
+) -> None:
+    metrics = Metrics()
+    made = record(action=fields.pop("action", "allow"))
+    metrics.decided(replace(made, decision=replace(made.decision, **fields)))
+    told = [dict(labels)["outcome"] for name, labels in samples(metrics.page()) if name == "wardlaw_amends_total"]
+    assert sorted(told) == sorted(outcomes)
 
 
 def test_the_digest_in_force_is_the_only_one_that_counts() -> None:
