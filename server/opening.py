@@ -27,6 +27,7 @@ from server.watching import Watching
 
 if TYPE_CHECKING:
     from guard.models.base import ChatModel
+    from rules.schema import Constitution
     from server.audit.keeper import Keeper
 
 _log = logging.getLogger(__name__)
@@ -146,8 +147,8 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
             await audit.close()
         await upstream.close()
         raise
-    for name, each in built.items():
-        _tell_of_revisions(name, each, settings)
+    for name, ready in built.items():
+        _tell_of_revisions(name, ready.constitution, settings)
     guards = InForce({name: each.guard for name, each in built.items()})
     metrics = telemetry.metrics
     digests: dict[str, str] = {}
@@ -203,11 +204,11 @@ def _mender(settings: ServerSettings, upstream: Any) -> ChatModel | None:
     return open_model(settings.reviser)
 
 
-def _tell_of_revisions(name: str, built: Built, settings: ServerSettings) -> None:
+def _tell_of_revisions(name: str, constitution: Constitution, settings: ServerSettings) -> None:
     """Say in the log where rules ask for revisions that nobody can make."""
     if settings.reviser != "none":
         return
-    rules = [rule for rule in built.constitution if any(rule.action(part) is Action.REVISE for part in rule.watches)]
+    rules = [rule for rule in constitution if any(rule.action(part) is Action.REVISE for part in rule.watches)]
     if rules:
         count = "1 rule says" if len(rules) == 1 else f"{len(rules)} rules say"
         what = "%s `revise` in the constitution `%s`, and no reviser is set: the reply stands for each revision"
