@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from server.parts import Denied
@@ -56,10 +56,19 @@ class OpenDoor:
 class KeyDoor:
     """Lets in who has a key. All keys are held in memory; a database that is gone leaves the last ones in force."""
 
-    def __init__(self, store: Keys, refresh_s: float = 5.0) -> None:
-        """A door that knows nobody before `refresh`."""
+    def __init__(self, store: Keys, refresh_s: float = 5.0, constitutions: Collection[str] = ()) -> None:
+        """A door that knows nobody before `load`.
+
+        Args:
+            store: where keys are.
+            refresh_s: seconds until they are read anew.
+            constitutions: those in force; keys of others are warned of. Empty: nothing is known of them.
+        """
         self._store = store
         self._refresh_s = refresh_s
+        self._constitutions = frozenset(constitutions)
+        self._warned: frozenset[str] | None = None
+        """Ids of the keys of which was warned; None before the first load."""
         self._callers: dict[bytes, tuple[Caller, float]] = {}
         self._keys: dict[str, Key] = {}
         self.fault = ""
@@ -105,6 +114,19 @@ class KeyDoor:
         }
         self._keys = {key.id: key for key in valid}
         self._callers = callers
+        self._warn(valid)
+
+    def _warn(self, valid: Sequence[Key]) -> None:
+        """Say once of each key that it opens nothing, and at the start that there is none."""
+        if not valid and self._warned is None:
+            _log.warning("there is no valid key, so nobody is let in: `wardlaw keys add NAME` makes one")
+        lost = [key for key in valid if self._constitutions and key.constitution not in self._constitutions]
+        for key in lost:
+            if key.id not in (self._warned or ()):
+                names = ", ".join(f"`{name}`" for name in sorted(self._constitutions))
+                what = "the key %s names the constitution `%s`, which is not in force: it opens nothing; in force: %s"
+                _log.warning(what, key.id, key.constitution, names)
+        self._warned = frozenset(key.id for key in lost)
 
     async def refresh(self) -> None:
         """Read all keys anew every few seconds, until it is cancelled."""

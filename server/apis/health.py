@@ -23,7 +23,8 @@ _HIDDEN = "administrators are told why"
 def routes(parts: Parts) -> list[BaseRoute]:
     """Both. Neither needs a key: probes have none, and no text of a client is in them.
 
-    Why something fails may quote a rule's pattern or name machines, so only administrators are told that.
+    Why something fails may quote a rule's pattern or name machines, so only administrators are told that, and the
+    process and the upstream's address.
     """
 
     async def healthz(request: Request) -> Response:
@@ -35,11 +36,10 @@ def routes(parts: Parts) -> list[BaseRoute]:
             "reload": "failed" if failed else "ok",
             "constitutions": running.reload_told(known),
             "degraded": {name: why if known else _HIDDEN for name, why in running.degraded.items()},
-            "pid": running.pid,
             "up_s": round(time.time() - running.started, 1),
         }
         if known:
-            told["upstream"] = parts.upstream.identity
+            told |= {"pid": running.pid, "upstream": parts.upstream.identity}
         health = getattr(parts.audit, "health", None)
         if health is not None:
             now = health()
@@ -82,7 +82,7 @@ def _json(status: int, content: Any) -> Response:
 
 _HEALTH: dict[str, Any] = {
     "type": "object",
-    "required": ["status", "reload", "constitutions", "upstream", "degraded", "pid", "up_s"],
+    "required": ["status", "reload", "constitutions", "degraded", "up_s"],
     "properties": {
         "status": {"enum": ["ok", "draining"]},
         "reload": {"enum": ["ok", "failed"]},

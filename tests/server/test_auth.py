@@ -128,3 +128,29 @@ def test_without_keys_everybody_is_the_same_caller_and_nobody_an_administrator()
     assert (caller.key, caller.constitution) == ("", "default")
     with pytest.raises(Denied):
         door.caller({}, "admin")
+
+
+async def test_a_key_of_a_constitution_that_is_not_in_force_is_warned_of_once(
+    store: KeyStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.add("fine", constitution="bank")
+    lost, _ = store.add("lost", constitution="nosuch")
+    door = KeyDoor(store, refresh_s=0.01, constitutions=["default", "bank"])
+    door.load()
+    assert f"the key {lost.id} names the constitution `nosuch`, which is not in force" in caplog.text
+    assert len(caplog.records) == 1
+    later, _ = store.add("later", constitution="neither")
+    door.load()
+    door.load()
+    assert [record.getMessage().split()[2] for record in caplog.records] == [lost.id, later.id]
+
+
+def test_a_door_that_nobody_has_a_key_to_says_so_when_it_is_set_up(
+    store: KeyStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = KeyDoor(store)
+    door.load()
+    door.load()
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "there is no valid key, so nobody is let in"
+    ]
