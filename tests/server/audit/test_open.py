@@ -234,7 +234,7 @@ def test_decisions_from_before_a_migration_stay_readable(tmp_path: Path, record:
         command.upgrade(config, "0001")
         names = [row[1] for row in connection.execute(text("pragma table_info(decisions)"))]
         assert "amend" not in names
-        values = {name: 0 for name in names} | {"id": "d_1", "rules": "[]", "findings": "[]", "coverage": "{}"}
+        values = dict.fromkeys(names, 0) | {"id": "d_1", "rules": "[]", "findings": "[]", "coverage": "{}"}
         values |= {
             "unscannable": "[]",
             "withheld": "[]",
