@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rules.errors import WardlawError
 from rules.files import packs
@@ -21,7 +22,7 @@ from server.limits import ServerLimits
 from server.parts import Parts
 from server.reload import Reloaded, Reloader
 from server.running import Running
-from server.settings import ServerSettings
+from server.settings import ServerSettings, UpstreamSettings, is_loopback
 from server.telemetry.telemetry import ServerTelemetry
 from server.watching import Watching
 
@@ -127,6 +128,9 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     # Cheapest first: a slip in the rules is told before a model is loaded for seconds.
     loaded = {name: await asyncio.to_thread(load_checked, sources) for name, sources in settings.constitutions.items()}
     with_keys = settings.auth == "keys"
+    if with_keys and _is_asked_without_key(settings.upstream):
+        what = "the upstream is asked without a key: clients' keys are this server's and are not handed on"
+        _log.warning("%s (set `upstream.key_file` or `upstream.key` if it needs one)", what)
     upstream = await asyncio.to_thread(open_upstream, settings.upstream, credentials=not with_keys)
     url = database_url(settings.database, settings.folder)
     audit: Keeper | None = None
@@ -181,12 +185,17 @@ def _check(settings: ServerSettings) -> None:
         raise WardlawError("without keys everybody is judged by the constitution `default`, and there is none", hint)
 
 
+def _is_asked_without_key(upstream: UpstreamSettings) -> bool:
+    """Whether another machine is asked, and without a key."""
+    return bool(upstream.url) and upstream.key is None and not is_loopback(urlsplit(upstream.url).hostname or "")
+
+
 def _door(settings: ServerSettings, url: str) -> KeyDoor | OpenDoor:
     if settings.auth == "none":
         return OpenDoor()
     from server.keys.store import KeyStore
 
-    door = KeyDoor(KeyStore(url), settings.keys_refresh_s)
+    door = KeyDoor(KeyStore(url), settings.keys_refresh_s, settings.constitutions)
     # Without the keys nobody could be let in: better not to start than to refuse everybody.
     door.load()
     return door
@@ -201,7 +210,11 @@ def _mender(settings: ServerSettings, upstream: Any) -> ChatModel | None:
         from server.revising import UpstreamModel
 
         return UpstreamModel(upstream, settings.reviser.partition(":")[2])
-    return open_model(settings.reviser)
+    try:
+        return open_model(settings.reviser)
+    except WardlawError as error:
+        hint = f"`none`, `upstream`, or another model: {error.hint}"
+        raise WardlawError(f"`reviser`: {error.what}", hint) from None
 
 
 def _tell_of_revisions(name: str, constitution: Constitution, settings: ServerSettings) -> None:
