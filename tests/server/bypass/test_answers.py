@@ -105,6 +105,7 @@ def test_nothing_of_it_leaves(stands: Stands, when: str, place: str, api: str, u
     assert TITLE.lower() in got.texts.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "api", "upstream", "stream"), CELLS)
 def test_a_harmless_text_in_the_same_place_leaves(
     stands: Stands, place: str, api: str, upstream: str, stream: bool

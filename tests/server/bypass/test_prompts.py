@@ -33,6 +33,7 @@ def cells(places: dict[str, dict]) -> list:
             api,
             upstream,
             stream,
+            marks=() if upstream == "native" else pytest.mark.slow,
             id=f"{place} of {api} asked for {'a stream' if stream else 'a whole answer'} before an upstream {upstream}",
         )
         for place, by_api in places.items()
