@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FILE = "wardlaw.database_file"
+_SETTINGS = "wardlaw.settings"
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
 SECTIONS = {
-    "Where": ("database", "database_file", "folder"),
+    "Where": ("config", "database", "database_file", "folder"),
     "Which": ("since", "until", "action", "would", "rule", "key", "api", "constitution", "degraded"),
 }
 FILTERS = SECTIONS["Which"]
@@ -32,6 +33,15 @@ FILTERS = SECTIONS["Which"]
 
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say where decisions are kept: as the server was told."""
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_note_settings,
+        help="The server's settings: folder and database are taken from there.",
+    )
     file = click.option(
         "--database-file",
         envvar="WARDLAW_DATABASE_FILE",
@@ -54,10 +64,29 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default="wardlaw-data",
         envvar="WARDLAW_FOLDER",
         show_default=True,
+        callback=_or_setting,
         type=click.Path(path_type=Path, file_okay=False),
         help="The server's folder, with the journals.",
     )
-    return database(file(folder(command)))
+    return config(database(file(folder(command))))
+
+
+def _note_settings(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
+    if file is not None:
+        import os
+
+        from server.configuration import read_settings
+
+        ctx.meta[_SETTINGS] = read_settings(file, os.environ)
+
+
+def _or_setting(ctx: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    settings = ctx.meta.get(_SETTINGS)
+    return folder if settings is None or not _is_left_out(ctx, str(parameter.name)) else Path(settings.folder)
+
+
+def _is_left_out(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
 
 
 def _note_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
@@ -67,7 +96,8 @@ def _note_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> Non
 def _or_file(ctx: click.Context, _: click.Parameter, database: str) -> str:
     file: Path | None = ctx.meta.get(_FILE)
     if database or file is None:
-        return database
+        settings = ctx.meta.get(_SETTINGS)
+        return database if database or settings is None else str(settings.database)
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -155,12 +185,11 @@ def opened(database: str, folder: Path) -> Iterator[Database]:
     from server.audit.writer import Writer
 
     journals = folder / JOURNALS
+    if not journals.is_dir():
+        must_exist(database, folder)
     found = Database(database_url(database, folder))
+    tell_default(database, folder)
     try:
-        file = Path(found.url.database or "")
-        if found.is_sqlite and not file.exists() and not journals.is_dir():
-            hint = "name the server's `--folder`, or its `--database`"
-            raise AuditError(f"no database `{file}`", hint)
         try:
             adopt(journals, Writer(found, journals))
         except OSError as error:
@@ -171,3 +200,27 @@ def opened(database: str, folder: Path) -> Iterator[Database]:
         yield found
     finally:
         found.close()
+
+
+def must_exist(database: str, folder: Path) -> None:
+    """Refuse a SQLite file that is not there: who only looks must not make one.
+
+    Raises:
+        AuditError: it is not there.
+    """
+    from server.audit.database import Database, database_url
+    from server.audit.errors import AuditError
+
+    found = Database(database_url(database, folder))
+    file = Path(found.url.database or "")
+    found.close()
+    if found.is_sqlite and not file.exists():
+        hint = "name the server's settings with `--config`, its `--folder`, or its `--database`"
+        raise AuditError(f"no database `{file}`", hint)
+
+
+def tell_default(database: str, folder: Path) -> None:
+    """Say which database is used where nobody has named one: it may not be the server's."""
+    ctx = click.get_current_context(silent=True)
+    if not database and ctx is not None and _SETTINGS not in ctx.meta and _is_left_out(ctx, "folder"):
+        click.echo(f"database: {folder / 'audit.sqlite'}, by default", err=True)

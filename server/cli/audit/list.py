@@ -24,7 +24,7 @@ _WIDTH = 170
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(database: str, folder: Path, limit: int, as_json: bool, **given: Any) -> None:
-    """List decisions, newest first. In the last column: what was not usual."""
+    """List decisions, newest first. Rules in brackets were only recorded. In the last column: what was not usual."""
     from server.audit.query import Decisions
 
     filters = _options.filters(given)
@@ -64,7 +64,7 @@ def _print_table(found: list[Found]) -> None:
             datetime.fromtimestamp(each.at).isoformat(" ", "seconds"),
             printable(each.id),
             action,
-            ", ".join(each.rules),
+            ", ".join(_rules(each)),
             each.api,
             printable(each.model),
             each.key,
@@ -77,6 +77,12 @@ def _print_table(found: list[Found]) -> None:
 
 
 _NARROW = frozenset({"time", "decision", "action", "api", "key", "status", "ms"})
+
+
+def _rules(found: Found) -> list[str]:
+    """Those that led to the action, then those that were found and only recorded."""
+    recorded = dict.fromkeys(each["rule"] for each in found.findings if each["rule"] not in found.rules)
+    return [*found.rules, *(f"({rule})" for rule in recorded)]
 
 
 def _unusual(found: Found) -> list[str]:

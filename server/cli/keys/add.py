@@ -13,7 +13,7 @@ from server.cli.keys import _options
 
 _SECTIONS = {
     "What it may do": ("constitution", "scopes", "per_minute", "concurrent", "expires"),
-    "Where": ("database", "database_file", "folder"),
+    "Where": ("config", "database", "database_file", "folder"),
 }
 
 
@@ -51,7 +51,7 @@ def command(
     from server.keys.key import USUAL
 
     until = None if expires is None else time.time() + span(expires, "--expires")
-    with _options.opened(database, folder) as store:
+    with _options.opened(database, folder, make=True) as store:
         key, secret = store.add(
             name,
             constitution=constitution,

@@ -69,7 +69,10 @@ def test_filters_choose(kept: Any, audit: Callable[..., Any]) -> None:
 
 def test_nothing_found_is_said(kept: Any, audit: Callable[..., Any]) -> None:
     kept.add()
-    assert audit("list", "--action", "block")[1:] == ("", "no decision is like that\n")
+    assert audit("list", "--action", "block")[1:] == (
+        "",
+        "database: wardlaw-data/audit.sqlite, by default\nno decision is like that\n",
+    )
 
 
 def test_a_decision_is_shown_with_its_reasons(kept: Any, audit: Callable[..., Any], tmp_path: Path) -> None:
@@ -195,12 +198,31 @@ def test_the_database_is_read_from_a_file_where_its_url_is_a_secret(
     assert "cannot read `none`" in err
 
 
+def test_the_servers_settings_say_where_its_database_is(
+    kept: Any, audit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = kept.add()
+    (tmp_path / "wardlaw.yaml").write_text(f"folder: {kept.folder}\nupstream: {{model: embedded}}\n")
+    (tmp_path / "named.yaml").write_text(f"database: {database_url('', kept.folder)}\nfolder: other\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("wardlaw.yaml", "named.yaml"):
+        code, out, err = audit("list", "--config", tmp_path / name)
+        assert (code, err) == (0, "")
+        assert decision in out
+    code, _, err = audit("list", "--config", tmp_path / "wardlaw.yaml", "--folder", "here")
+    assert code == 2
+    assert "no database `here/audit.sqlite`" in err
+    assert "cannot be read" in audit("list", "--config", tmp_path / "none.yaml")[2]
+
+
 def test_looking_does_not_make_a_database(kept: Any, audit: Callable[..., Any]) -> None:
     assert audit("list")[0] == 2
     assert not kept.folder.exists()
 
 
 def test_shadow_is_shown_as_what_would_have_been_done(kept: Any, audit: Callable[..., Any]) -> None:
-    decision = kept.add_blocked(action=Action.ALLOW, mode="shadow")
+    decision = kept.add_blocked(action=Action.ALLOW, mode="shadow", rules=())
     assert "allow (would block)" in audit("list")[1]
+    assert "(secret-out)" in audit("list")[1]
     assert "shadow: would block" in audit("show", decision)[1]

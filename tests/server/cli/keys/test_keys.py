@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from server.audit.database import database_url
 from server.cli.main import main
+from server.keys.store import KeyStore
 
 
 @pytest.fixture
@@ -58,8 +60,29 @@ def test_a_revoked_key_says_so(keys: Callable[..., Any]) -> None:
     assert "revoked" in keys("list")[1]
 
 
-def test_no_key_is_said(keys: Callable[..., Any]) -> None:
-    assert keys("list") == (0, "", "there is no key\n")
+def test_no_key_is_said_and_which_database_has_none(keys: Callable[..., Any], tmp_path: Path) -> None:
+    KeyStore(database_url("", tmp_path / "wardlaw-data")).all()
+    assert keys("list") == (0, "", "database: wardlaw-data/audit.sqlite, by default\nthere is no key\n")
+    assert keys("list", "--folder", "wardlaw-data") == (0, "", "there is no key\n")
+
+
+@pytest.mark.parametrize("args", [("list",), ("revoke", "00000000")])
+def test_looking_does_not_make_a_database(keys: Callable[..., Any], tmp_path: Path, args: tuple[str, ...]) -> None:
+    code, _, err = keys(*args)
+    assert code == 2
+    assert "no database `wardlaw-data/audit.sqlite`" in err
+    assert "--config" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_servers_settings_say_where_keys_are(keys: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "wardlaw.yaml").write_text("folder: other\n")
+    assert keys("add", "shop", "--config", "wardlaw.yaml")[0] == 0
+    assert (tmp_path / "other" / "audit.sqlite").exists()
+    code, out, err = keys("list", "--config", "wardlaw.yaml")
+    assert (code, err) == (0, "")
+    assert "shop" in out
+    assert not (tmp_path / "wardlaw-data").exists()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +97,7 @@ def test_no_key_is_said(keys: Callable[..., Any]) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_told_with_a_way_out(keys: Callable[..., Any], args: list[str], what: str, hint: str) -> None:
+    keys("add", "first")
     code, out, err = keys(*args)
     assert (code, out) == (2, "")
     assert what in err
