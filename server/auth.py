@@ -34,6 +34,9 @@ class Keys(Protocol):
     def all(self) -> Iterable[Key]:
         """All keys, revoked ones too. Blocks."""
 
+    def close(self) -> None:
+        """Let go of the database. May be called twice."""
+
 
 class OpenDoor:
     """Lets everybody in, as the same caller. For servers that only this machine can reach."""
@@ -127,6 +130,10 @@ class KeyDoor:
                 what = "the key %s names the constitution `%s`, which is not in force: it opens nothing; in force: %s"
                 _log.warning(what, key.id, key.constitution, names)
         self._warned = frozenset(key.id for key in lost)
+
+    def close(self) -> None:
+        """Let go of the store; the keys that are known stay so. May be called twice."""
+        self._store.close()
 
     async def refresh(self) -> None:
         """Read all keys anew every few seconds, until it is cancelled."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -90,6 +91,8 @@ class Opened:
         ]
         if self.mender is not None:
             steps.insert(0, self.mender.close)
+        if isinstance(self.door, KeyDoor):
+            steps.append(partial(asyncio.to_thread, self.door.close))
         for step in steps:
             try:
                 await step()

@@ -293,6 +293,17 @@ async def test_the_openapi_document_names_every_way_to_give_a_key(start: Callabl
     assert needed <= set(document["components"]["securitySchemes"])
 
 
+async def test_the_end_lets_go_of_the_keys_as_well(
+    start: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys(tmp_path).add("a client")
+    running = await start(auth="keys")
+    closed: list[KeyStore] = []
+    monkeypatch.setattr(KeyStore, "close", lambda store: closed.append(store))
+    await running.opened.close()
+    assert len(closed) == 1
+
+
 async def test_parts_that_are_given_are_not_closed_with_the_application(start: Callable[..., Any]) -> None:
     running = await start()
     app = create_app(running.opened.parts.settings, running.opened.parts)
