@@ -213,7 +213,8 @@ def test_a_whole_answer_reads_as_one_of_the_api() -> None:
     assert [call["arguments"] for call in answer["output"][2:]] == ['{"n":1}', '{"n":2}']
     assert [call["call_id"] for call in answer["output"][2:]] == ["call_1", "call_2"]
     texts = DIALECT.answers(answer)[0].texts
-    assert sorted(texts.values()) == ["Both.", "hm", '{"n":1}', '{"n":2}']
+    # the names of tools too, which the request has not named
+    assert sorted(texts.values()) == ["Both.", "f", "f", "hm", '{"n":1}', '{"n":2}']
 
 
 @pytest.mark.parametrize(("finish", "status", "reason"), [
@@ -329,7 +330,7 @@ def test_a_translated_stream_passes_the_guard_unchanged_and_is_scanned_once() ->
         assert shape.unscannable(each) is None
         said += [text for _, _, text in shape.texts(each)]
         assert shape.settled(each, {}).raw == each.raw
-    assert said == ["hm", " well", "Bo", "th.", '{"n"', ":1}", '{"n":2}']
+    assert said == ["hm", " well", "Bo", "th.", "f", '{"n"', ":1}", "f", '{"n":2}']
 
 
 def test_numbers_go_up_by_one_and_bytes_say_what_the_data_says() -> None:
