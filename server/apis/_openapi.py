@@ -150,6 +150,7 @@ WARDLAW: Json = {
                 "unscannable": {"type": "array", "items": {"type": "object"}},
             },
         },
+        "amend": {"type": "string", "description": "Why an answer was not mended, though a rule wants it; where so."},
         "mode": {"const": "shadow"},
         "would": {"type": "string", "description": "What would have been done."},
         "would_rules": {**_RULES, "description": "Those that would have led to it."},
