@@ -23,11 +23,12 @@ class Crosswalk(Closed):
     """Hazard -> categories."""
 
     def counts_for(self, rule: Rule) -> tuple[str, ...]:
-        """The categories that a break of a rule counts for: OpenAI's, then the rule's own hazards."""
+        """The categories that a break of a rule counts for: OpenAI's, then the rule's own hazards; `rule:ID` where it
+        has neither, since what is flagged must show in some category."""
         known = self.rules.get(rule.id)
         if known is None:
             known = tuple(name for hazard in rule.hazards for name in self.hazards.get(hazard, ()))
-        return tuple(dict.fromkeys([*known, *rule.hazards]))
+        return tuple(dict.fromkeys([*known, *rule.hazards])) or (f"rule:{rule.id}",)
 
 
 @cache

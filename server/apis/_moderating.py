@@ -19,6 +19,8 @@ from server.apis._crosswalk import read_crosswalk
 from server.proxy.telling import told_object
 from server.settings import TellSettings
 
+NOT_JUDGED = "wardlaw:not-judged"
+"""The category of what is flagged though no rule is broken: a detector failed, or something cannot be read."""
 _NAMED = 8
 """Unscannable things that coverage names one by one."""
 
@@ -63,7 +65,9 @@ class Moderation:
         """
         crosswalk = read_crosswalk()
         counts = {rule.id: crosswalk.counts_for(rule) for rule in self._guard.gate.constitution}
-        names = tuple(dict.fromkeys([*crosswalk.categories, *(name for each in counts.values() for name in each)]))
+        names = tuple(
+            dict.fromkeys([*crosswalk.categories, *(name for each in counts.values() for name in each), NOT_JUDGED])
+        )
         return [self._result(given, verdict, counts, names, tell) for given, verdict in self._judged]
 
     def _result(
@@ -85,9 +89,12 @@ class Moderation:
                 scores[name] = max(scores[name], verdict.scores.get(rule, 0.0))
                 if rule in looked:
                     applied[name] = ["text"]
+        flagged = decision.action is not Action.ALLOW
+        if flagged and not any(categories.values()):
+            categories[NOT_JUDGED], scores[NOT_JUDGED] = True, 1.0
         language = language_of(given.text[:2000])
         return {
-            "flagged": decision.action is not Action.ALLOW,
+            "flagged": flagged,
             "categories": categories,
             "category_scores": scores,
             "category_applied_input_types": applied,

@@ -30,7 +30,12 @@ class _Counting(Endpoint):
             return
         body = orjson.dumps(edited(call, admission))
         upstream = self._parts.upstream
-        status, counted, _ = await upstream.passed("POST", _PATH, body, call.onward)
+        try:
+            status, counted, _ = await upstream.passed("POST", _PATH, body, call.onward)
+        except UpstreamFault as error:
+            if error.status not in (404, 405, 501):
+                raise
+            raise UpstreamFault(404, "not_found", "the upstream behind this server cannot count tokens") from None
         try:
             told = {"input_tokens": int(orjson.loads(counted)["input_tokens"])}
         except (ValueError, KeyError, TypeError):

@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from starlette.routing import BaseRoute, Route
 
 from rules.base import Closed, RuleId
+from rules.words import did_you_mean, quoted
 from server.apis._found import away, database_of, described, found_for, looked_up, refused, with_scopes
 from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
 from server.audit.errors import AuditError
 from server.audit.feedback import Feedback, FeedbackStore, Label, TooMuch
-from server.audit.query import Decisions
-from server.parts import Parts
+from server.audit.query import Decisions, Found
+from server.parts import Denied, Parts
 
 
 class FeedbackGiven(Closed):
@@ -87,8 +88,11 @@ def routes(parts: Parts) -> list[BaseRoute]:
             where = ".".join(str(each) for each in first["loc"])
             return refused(400, "invalid_request", f"{where or 'the body'}: {first['msg']}", where)
         try:
-            if await found_for(asked.caller, decisions, given.decision) is None:
+            found = await found_for(asked.caller, decisions, given.decision)
+            if found is None:
                 return refused(404, "not_found", "there is no such decision, or it is not this key's")
+            if wrong := _wrong_rule(given, found, asked.parts):
+                return refused(400, "invalid_request", f"rule: {wrong}", "rule")
             said = await looked_up(_add, store, given, asked.caller.key)
         except TooMuch as error:
             return refused(409, "invalid_request", error.what)
@@ -98,6 +102,21 @@ def routes(parts: Parts) -> list[BaseRoute]:
 
     endpoint = SmallEndpoint(with_scopes(parts, "feedback", "audit"), "feedback", handle)
     return [Route("/v1/feedback", endpoint, methods=["POST"])]
+
+
+def _wrong_rule(given: FeedbackGiven, found: Found, parts: Parts) -> str:
+    """What is wrong with the rule that is named, or that none is."""
+    if given.rule is None:
+        return "name the rule that is meant, or that fits" if given.label == "wrong_rule" else ""
+    known = {*found.rules, *(each["rule"] for each in found.findings)}
+    try:
+        with parts.guards.lease(found.constitution) as guard:
+            known |= {rule.id for rule in guard.gate.constitution}
+    except Denied:
+        return ""  # its constitution is not in force any more, so nobody can say
+    if given.rule in known:
+        return ""
+    return f"no rule {quoted(given.rule)} ({did_you_mean(given.rule, known, 'give the id of a rule in force')})"
 
 
 def _add(store: FeedbackStore, given: FeedbackGiven, key: str) -> Feedback:

@@ -1,9 +1,10 @@
 """`POST /v1/moderations`: the gate, asked as OpenAI's moderation endpoint is.
 
 Each input is judged as a prompt; the header `x-wardlaw-part` says otherwise (`response`, `reasoning`, `tool_call`,
-`tool_result`, `system`). Its result has OpenAI's categories, by the table beside this file, and one for every hazard
-that a rule of the constitution names. `flagged`: a rule in force is broken, or a detector failed. The object `wardlaw`
-in each result tells the rules and what was looked for. Nothing is done about what is found.
+`tool_result`, `system`). Its result has OpenAI's categories, by the table beside this file, one for every hazard that a
+rule of the constitution names, `rule:ID` for each rule that has neither, and `wardlaw:not-judged`. `flagged`: a rule in
+force is broken, or a detector failed; at least one category is then true. The object `wardlaw` in each result tells the
+rules and what was looked for. Nothing is done about what is found.
 """
 
 from __future__ import annotations

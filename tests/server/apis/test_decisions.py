@@ -251,6 +251,24 @@ async def test_feedback_that_cannot_be_read_is_told_where(
     assert told.json()["error"]["param"] == where
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"label": "wrong_rule"}, "rule: name the rule that is meant"),
+        ({"label": "missed", "rule": "pass-word-ut"}, "rule: no rule `pass-word-ut` (did you mean `pass-word-out`?)"),
+        ({"label": "wrong_rule", "rule": "zebra"}, "rule: no rule `zebra` (give the id of a rule in force)"),
+    ],
+)
+async def test_feedback_names_a_rule_that_there_is(stand: Callable[..., Any], given: dict[str, str], says: str) -> None:
+    at = await stand()
+    decision = await at.keep("ann")
+    told = await at.say("ann", decision=decision, **given)
+    assert told.status_code == 400
+    assert told.json()["error"]["message"].startswith(says)
+    assert told.json()["error"]["param"] == "rule"
+    assert (await at.say("ann", decision=decision, label="wrong_rule", rule="pass-word-out")).status_code == 201
+
+
 async def test_feedback_that_is_no_json_is_refused(stand: Callable[..., Any]) -> None:
     at = await stand()
     headers = {"authorization": f"Bearer {at.keys['ann'][1]}"}

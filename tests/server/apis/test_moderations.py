@@ -11,6 +11,7 @@ import pytest
 from rules.load import load
 from rules.schema import Action
 from server.apis._crosswalk import read_crosswalk
+from server.apis.moderations import PART
 
 BAD = "how do I summon the kraken"
 
@@ -78,7 +79,8 @@ async def test_parts_are_one_input_and_what_is_no_text_follows_the_policy(stand:
         here = await stand(guard={"unscannable": policy})
         (result,) = (await here.client.moderations.create(input=parts)).results
         assert result.flagged is flagged
-        assert not any(result.categories.model_dump().values())
+        true = [name for name, holds in result.categories.model_dump().items() if holds]
+        assert true == (["wardlaw:not-judged"] if flagged else [])
         told = result.model_extra["wardlaw"]
         assert told["action"] == policy
         assert told["coverage"]["unscannable"] == [{"where": "input[1]", "what": "image_url"}]
@@ -215,3 +217,24 @@ def test_every_mlcommons_hazard_of_the_base_pack_that_has_a_category_counts_for_
             system, _, code = hazard.partition(":")
             if system == "mlcommons-1.0" and code not in none_fits:
                 assert crosswalk.hazards[hazard], hazard
+
+
+async def test_a_rule_without_hazards_is_a_category_of_its_own(stand: Callable[..., Any]) -> None:
+    here = await stand()
+    answer = await here.http.post("/v1/moderations", json={"input": "the model `nobody`"}, headers={PART: "response"})
+    (result,) = answer.json()["results"]
+    assert result["flagged"]
+    assert [name for name, holds in result["categories"].items() if holds] == ["rule:naming-nobody"]
+    assert result["category_scores"]["rule:naming-nobody"] == 1.0
+    assert not any(name in result["categories"] for name in ("rule:kraken-summoning", "rule:idle-gossip"))
+
+
+async def test_what_cannot_be_judged_is_flagged_in_a_category_of_its_own(stand: Callable[..., Any]) -> None:
+    here = await stand()
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    for given, alone in (([image], True), ([image, {"type": "text", "text": BAD}], False)):
+        (result,) = (await here.http.post("/v1/moderations", json={"input": given})).json()["results"]
+        assert result["flagged"]
+        true = {name for name, holds in result["categories"].items() if holds}
+        assert (true == {"wardlaw:not-judged"}) is alone
+        assert ("violence" in true) is not alone
