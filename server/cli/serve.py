@@ -41,6 +41,8 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "log_format": ("log", "format"),
 }
 """Parameter of the command -> the setting it sets."""
+_SECRETS = frozenset({("upstream", "key"), ("audit", "hash_key")})
+"""What a command line shows to others."""
 
 _SECTIONS = {
     "What to guard": ("upstream", "upstream_kind", "model", "constitution", "reviser", "mode", "unscannable"),
@@ -141,14 +143,18 @@ def _settings(
 ) -> ServerSettings:
     import os
 
-    from server.configuration import read_settings
+    from server.configuration import read_settings, variable
 
     put: dict[tuple[str, ...], tuple[str, Any]] = {}
     for setting in given:
         name, equals, value = setting.partition("=")
         if not equals:
             raise click.UsageError(f"--set takes NAME=VALUE, not `{setting}`\n  hint: as `--set upstream.first_s=30`")
-        put[tuple(name.strip().split("."))] = (f"--set {name}", value)
+        keys = tuple(name.strip().split("."))
+        if value and keys in _SECRETS:
+            what = f"`--set {name}` can be read by everyone on this machine who lists processes"
+            click.echo(f"warning: {what}: set `{variable(keys)}` instead, or a file", err=True)
+        put[keys] = (f"--set {name}", value)
     for name, value in flags.items():
         if value is not None:
             put[FLAGS[name]] = (f"--{name.replace('_', '-')}", value)

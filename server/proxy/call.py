@@ -164,7 +164,7 @@ class Call:
                 message = error.told if ruling.untouched else ruling.edits.get(Channel("text"), NOT_TOLD)
             except Exception:  # the fault is told all the same, and none of what was not judged
                 message = NOT_TOLD
-        return Fault(error.status, error.kind, message, error.retry_after)
+        return Fault(error.status, error.kind, message, error.retry_after, error.where)
 
 
 def fault_headers(fault: Fault) -> Headers:

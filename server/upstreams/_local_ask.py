@@ -147,4 +147,5 @@ def _schema(form: Any) -> dict[str, Any] | None:
 
 
 def _refuse(where: str, what: str) -> NoReturn:
-    raise UpstreamFault(400, "invalid_request", "a request that the local model cannot take", told=f"{where}: {what}")
+    told = f"{where}: {what}"
+    raise UpstreamFault(400, "invalid_request", "a request that the local model cannot take", told=told, where=where)

@@ -48,6 +48,7 @@ class UpstreamFault(WardlawError):
         *,
         retry_after: float | None = None,
         told: str = "",
+        where: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """A fault.
@@ -59,6 +60,7 @@ class UpstreamFault(WardlawError):
             hint: for the operator.
             retry_after: seconds, where the upstream says so.
             told: what the upstream itself said in a 4xx; not scanned yet.
+            where: the field of the request that is at fault, as `temperature`.
             headers: as in `Answered.headers`.
         """
         super().__init__(what, hint)
@@ -66,6 +68,7 @@ class UpstreamFault(WardlawError):
         self.kind = kind
         self.retry_after = retry_after
         self.told = told
+        self.where = where
         self.headers = headers or {}
 
 

@@ -80,3 +80,16 @@ async def test_metrics_for_administrators_are_for_this_machine_where_there_are_n
     near, far = await start(metrics="admin"), await start(peer="10.0.0.7", metrics="admin")
     assert (await near.client.get("/metrics")).status_code == 200
     assert (await far.client.get("/metrics")).status_code == 403
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_field_that_a_local_model_cannot_take_is_named(
+    start: Callable[..., Any], tmp_path: Path, stream: bool
+) -> None:
+    (tmp_path / "answers.yaml").write_text("- {text: The tide comes in.}\n")
+    running = await start(upstream={"model": f"scripted:{tmp_path / 'answers.yaml'}"})
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": "hot", "stream": stream}
+    answer = await running.client.post("/v1/chat/completions", json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "temperature")
+    assert error["message"] == "temperature: a number from 0 to 2 is needed"

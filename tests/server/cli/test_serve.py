@@ -274,6 +274,20 @@ def test_wrong_flags_are_told_with_a_hint(fault: Callable[..., str], args: tuple
     assert "secret" not in told
 
 
+def test_a_secret_on_the_command_line_is_warned_of_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--set", "upstream.key=sk-planted", "--set", "upstream.first_s=3"]
+    done = CliRunner().invoke(cli, ["serve", "--print-settings", *given])
+    assert done.exit_code == 0, done.output
+    warned = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1
+    assert "`--set upstream.key` can be read by everyone" in warned[0]
+    assert "`WARDLAW_UPSTREAM__KEY`" in warned[0]
+    assert "planted" not in done.output
+
+
 def test_printed_settings_come_from_all_sources_and_hold_no_secret(tmp_path: Path) -> None:
     config = tmp_path / "wardlaw.yaml"
     config.write_text("port: 1111\nhost: 0.0.0.0\nupstream: {url: 'http://a', key: sk-planted}\nworkers: 3\n")

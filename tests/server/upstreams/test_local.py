@@ -153,6 +153,7 @@ async def test_what_a_local_model_cannot_take_is_said(scripted: LocalUpstream, c
             await call(scripted, asked("Hello") | change)
         assert (caught.value.status, caught.value.kind) == (400, "invalid_request")
         assert caught.value.told.startswith(told.replace("\\", ""))
+        assert caught.value.told.startswith(f"{caught.value.where}: ")
 
 
 async def test_tools_that_must_not_be_called_are_left_out(scripted: LocalUpstream) -> None:
