@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
+
+_COLLECTED_S = 2.0
+"""Seconds after a swap, when the requests that were under the old rules have mostly ended."""
 
 
 Outcome: TypeAlias = Literal["swapped", "unchanged", "failed", "ready"]
@@ -128,6 +132,9 @@ class Reloader:
             found = [await asyncio.to_thread(self._prepare, name, now) for name, now in self._built.items()]
             fresh = {done.constitution: built for done, built in found if built is not None}
             self._guards.swap({name: built.guard for name, built in fresh.items()})
+            if fresh:
+                # A gate is full of cycles, ten megabytes with what it remembers, and full collections are rare here.
+                asyncio.get_running_loop().call_later(_COLLECTED_S, gc.collect)
             self._built.update(fresh)
             results = [done for done, _ in found]
             for done in results:

@@ -169,7 +169,7 @@ async def test_a_bad_file_under_load_changes_nothing_and_is_told(
                 await asyncio.to_thread(served.until, lambda: served.health()["reload"] == "ok")
         assert all(came.is_whole for came in clients.came)
         assert len({came.digest for came in clients.came}) == 1
-        assert sum("reload failed" in line["message"] for line in served.logged()) >= 4
+        assert sum("reload of `default` failed" in line["message"] for line in served.logged()) >= 4
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
