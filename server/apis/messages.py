@@ -18,7 +18,8 @@ class _Messages(Endpoint):
         given = call.body.get("max_tokens")
         if given is None:
             raise BadRequest("max_tokens", "is needed", "say how many tokens the answer may have at most")
-        if type(given) is not int or given < 1:
+        whole = type(given) is int or (type(given) is float and given.is_integer())
+        if not whole or given < 1:
             raise BadRequest("max_tokens", "must be a whole number of at least 1", "as `1024`")
         await super()._handle(call)
 

@@ -15,7 +15,9 @@ __all__ = ["start"]
 MESSAGES = [{"role": "user", "content": "When is high tide?"}]
 
 
-@pytest.mark.parametrize(("given", "says"), [({}, "is needed"), ({"max_tokens": 0}, "at least 1")])
+@pytest.mark.parametrize(
+    ("given", "says"), [({}, "is needed"), ({"max_tokens": 0}, "at least 1"), ({"max_tokens": True}, "whole number")]
+)
 async def test_a_message_without_a_bound_is_refused_as_the_api_does(
     start: Callable[..., Any], fake_upstream: Any, given: dict[str, Any], says: str
 ) -> None:
