@@ -26,8 +26,9 @@ setting can be given as `--set NAME=VALUE`. A key that is not known is an error 
 `wardlaw serve --print-settings` shows what is in force, without secrets.
 
 Lists are written with commas in a variable (`base,./company.yaml`). Constitutions are a map:
-`WARDLAW_CONSTITUTIONS__DEFAULT=base` names the rules of `default`. Variables named like those that Kubernetes sets
-beside a service called `wardlaw` (`WARDLAW_SERVICE_HOST`, `WARDLAW_PORT=tcp://...`) are passed over.
+`WARDLAW_CONSTITUTIONS__DEFAULT=base` names the rules of `default`, and so does `WARDLAW_CONSTITUTIONS=base`. Variables
+named like those that Kubernetes sets beside a service called `wardlaw` (`WARDLAW_SERVICE_HOST`,
+`WARDLAW_PORT=tcp://...`) are passed over.
 
 Secrets come from variables or from files: `upstream.key_file`, `database_file`. On a command line, every user of the
 machine could read them.
