@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -19,9 +20,12 @@ from server.proxy.call import Call
 from server.proxy.http import SSE
 from server.proxy.noting import noted
 from server.proxy.queue import EventQueue
+from server.proxy.refusals import plain
 from server.proxy.whole import carried_out, judged, refuse, wholly_blocked
 from server.record import Record
 from server.upstreams.base import Answered, Buffered, Event, NotAStream, UpstreamFault
+
+_log = logging.getLogger(__name__)
 
 Opened: TypeAlias = tuple[
     AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[Event]]], Mapping[str, str], AsyncIterator[Event]
@@ -133,6 +137,8 @@ class Stream:
         except UpstreamFault as error:
             if not self._call.started:
                 raise
+            call = self._call
+            _log.warning("%s: %s", call.parts.upstream.identity, plain(error), extra={"decision": call.watch.id})
             await self.break_off(Fault(error.status, error.kind, error.what, error.retry_after))
         except AuditFailed:
             if not self._call.started:

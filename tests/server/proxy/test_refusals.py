@@ -88,6 +88,18 @@ async def test_the_upstreams_address_is_for_the_log_and_not_for_clients(
     assert fake_upstream.url in caplog.text
 
 
+async def test_a_stream_that_the_upstream_breaks_off_is_in_the_log_with_its_address(
+    stand: Callable[..., Any], fake_upstream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = await stand()
+    fake_upstream.script("cut")
+    answer = await here.ask("/v1/chat/completions", {**ASKED, "stream": True})
+    assert answer.status_code == 200
+    assert "the upstream broke off its stream" in answer.text
+    assert "127.0.0.1" not in answer.text
+    assert f"{fake_upstream.url}: the upstream broke off its stream" in caplog.text
+
+
 async def test_a_decision_that_is_not_kept_is_counted_and_not_named(
     stand: Callable[..., Any], fake_upstream: Any
 ) -> None:
