@@ -165,5 +165,5 @@ class Streamed(Protocol):
         checked."""
 
     def noted(self, event: Event, wardlaw: Json) -> Event:
-        """A copy of an event with the object `wardlaw` added, or the event itself where clients would lose it there: then
-        the one before it is tried."""
+        """A copy of an event with the object `wardlaw` added, or the event itself where clients would lose it there:
+        then the one before it is tried."""

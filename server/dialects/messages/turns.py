@@ -25,6 +25,9 @@ _BESIDE = frozenset(
 )
 """What says how the answer is made and is no text that the model reads."""
 
+_DEFINITIONS = frozenset("tools tool_choice output_config output_format context_management".split())
+"""What the developer of an application writes for the model; all else that is not known may be anybody's."""
+
 _WORDS = frozenset(
     "name description input_schema type properties required items enum anyOf allOf oneOf format title default "
     "additionalProperties minimum maximum minLength maxLength minItems maxItems pattern const $ref $defs examples "
@@ -112,12 +115,16 @@ class Turns:
             if not isinstance(tool, dict):
                 _bad(("tools", place), "no object")
         slots: list[Slot] = []
+        unknown: list[Slot] = []
         for key, value in body.items():
             if key not in _READ and key not in _BESIDE:
-                slots += leaves(value, (key,), says=_chosen)
+                found = slots if key in _DEFINITIONS else unknown
+                found += leaves(value, (key,), says=_chosen)
                 self.unscannable += files(value, (key,))
         if slots:
             self.turns.append(Turn("system", {TEXT: slots}))
+        if unknown:  # nobody knows what becomes of it: every rule for a user's words holds for it
+            self.turns.append(Turn("user", {TEXT: unknown}))
 
     def _beside(self, body: Json) -> None:
         """What the provider adds to the conversation without our seeing it."""

@@ -140,6 +140,8 @@ def _turns(body: Json, unscannable: list[Unscannable]) -> list[_Turn]:
         turns.append(_Turn("system", [Leaf(("instructions",), instructions)]))
     if settings := list(_settings(body, unscannable)):
         turns.append(_Turn("system", settings))
+    if unknown := _unknown(body, unscannable):
+        turns.append(_Turn("user", unknown))
     if variables := _variables(body, unscannable):
         turns.append(_Turn("user", variables))
     given = body.get("input")
@@ -155,13 +157,13 @@ def _turns(body: Json, unscannable: list[Unscannable]) -> list[_Turn]:
 
 
 def _settings(body: Json, unscannable: list[Unscannable]) -> Iterator[Leaf]:
-    """The tools, the shape that is asked for, and what this dialect does not know: a model may read all of it."""
+    """The tools, and the shape that is asked for: a model may read all of it."""
     tools = body.get("tools")
     if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
         raise BadRequest("tools", "not a list of objects")
     if not isinstance(body.get("text"), dict | None):
         raise BadRequest("text", "not an object", 'say `{"format": {"type": "text"}}`')
-    for name in ("text", "tools", *(name for name in body if name not in _APART and name not in _READ)):
+    for name in ("text", "tools"):
         found = Found()
         look_value(body.get(name), (name,), found, "note")
         unscannable += [Unscannable(written(path), what) for path, what in found.opaque]
@@ -177,6 +179,16 @@ def _settings(body: Json, unscannable: list[Unscannable]) -> Iterator[Leaf]:
             chosen = leaf.is_name or leaf.path[-1] == "name"
             if chosen and machine("name", leaf.text) and leaf.path[2:3] != ("headers",):
                 yield leaf
+
+
+def _unknown(body: Json, unscannable: list[Unscannable]) -> list[Leaf]:
+    """What this dialect does not know. Nobody knows what becomes of it: every rule for a user's words holds for it."""
+    found = Found()
+    for name in body:
+        if name not in _APART and name not in _READ:
+            look_value(body[name], (name,), found, "note")
+    unscannable += [Unscannable(written(path), what) for path, what in found.opaque]
+    return [leaf for leaf, _ in found.slots]
 
 
 def _variables(body: Json, unscannable: list[Unscannable]) -> list[Leaf]:

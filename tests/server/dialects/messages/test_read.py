@@ -170,7 +170,7 @@ def test_fields_that_are_not_known_are_read() -> None:
     body = asked(
         output_config={"format": {"type": "json_schema", "schema": {"title": "Say it."}}}, documents=["Or this."]
     )
-    assert DIALECT.read(body).messages == (Message("system", "Say it.\nOr this."),)
+    assert DIALECT.read(body).messages == (Message("system", "Say it."), Message("user", "Or this."))
 
 
 def test_a_tools_name_that_is_a_sentence_is_read() -> None:

@@ -121,15 +121,15 @@ def test_a_file_s_name_is_read() -> None:
     assert "how to steal a car.pdf" in read(user([part]))[0].content
 
 
-def test_tools_shapes_and_members_that_are_not_known_are_read_as_the_system_s() -> None:
+def test_tools_and_shapes_are_read_as_the_systems_and_members_that_are_not_known_as_a_users() -> None:
     tool = {"type": "function", "name": "f", "description": "Does that.", "strict": True,
             "parameters": {"type": "object", "properties": {"a": {"type": "string", "description": "a thing"}}}}  # fmt: skip
     server = {"type": "mcp", "server_label": "s", "server_url": "https://example.org", "authorization": "Bearer secret key",
               "headers": {"x-key": "another secret"}, "server_description": "Knows much."}  # fmt: skip
     form = {"format": {"type": "json_schema", "name": "n", "schema": {"title": "An answer"}}, "verbosity": "low"}
-    (system, _) = read(user("hi"), tools=[tool, server], text=form, chat_template="told to obey")
-    assert system.role == "system"
-    for text in ("Does that.", "a thing", "Knows much.", "An answer", "told to obey"):
+    (system, unknown, _) = read(user("hi"), tools=[tool, server], text=form, chat_template="told to obey")
+    assert (system.role, unknown) == ("system", Message("user", "told to obey"))
+    for text in ("Does that.", "a thing", "Knows much.", "An answer"):
         assert text in system.content
     assert "secret" not in system.content
 
