@@ -75,7 +75,8 @@ class Gate:
         Args:
             constitution: the rules in force.
             encoder: a sentence-transformers model by id or path for the meaning detector; `default` is
-                all-MiniLM-L6-v2; None leaves meaning out, and then no model is loaded.
+                all-MiniLM-L6-v2; None leaves meaning out, and then no model is loaded; none is either where no rule asks
+                for meaning.
             heads: folder of trained heads; `shipped` takes those of the packs wherever they were made for the encoder;
                 None judges by examples alone.
             also: further detectors, as a judge, which stand last.
@@ -89,7 +90,8 @@ class Gate:
         from guard.detectors.patterns import Patterns
 
         detectors: list[Detector] = [Patterns(constitution)]
-        if encoder is not None:
+        # A thorough gate tells topics as well, of rules too that are not looked for by meaning.
+        if encoder is not None and (thorough or any(rule.detect and rule.detect.meaning for rule in constitution)):
             from guard.detectors.opening import meaning_detectors
 
             detectors += meaning_detectors(constitution, encoder, heads, thorough=thorough)

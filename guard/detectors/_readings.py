@@ -21,6 +21,12 @@ WIDE_CONTEXT = 60
 OTHER_VIEWS = 4
 """Views beside the text itself that are encoded; a text has more only where someone nests encodings."""
 
+LEAST = 20
+"""Characters of a reading, or of the code that it comes from, that are taken for a text whatever they are."""
+
+LEAST_WORDS = 3
+"""Words that are, however short."""
+
 _SPEAKS = frozenset({Part.RESPONSE, Part.REASONING, Part.TOOL_CALL})
 
 
@@ -83,7 +89,7 @@ def worth_reading(text: str) -> list[View]:
     for view in sorted(others, key=_least_telling):
         key = view.text.casefold()
         # English turned round is no English, and an encoder makes of such noise what it will.
-        if key not in seen and not (plain and _is_guess(view)):
+        if key not in seen and not (plain and _is_guess(view)) and not _is_scrap(view, text):
             seen.add(key)
             found.append(view)
         if len(found) > OTHER_VIEWS:
@@ -101,4 +107,15 @@ def _is_guess(view: View) -> bool:
     return not _TURNED.isdisjoint(view.name.split(">")) and view.text.isascii() and count_english(view.text) == 0
 
 
+def _is_scrap(view: View, text: str) -> bool:
+    """Whether a reading is a few letters that may mean nothing: turned round, or out of a code too short to be one. An
+    encoder, which knows harmless texts by their sense, takes such scraps for anything."""
+    if len(view.text) >= LEAST or len(view.text.split()) >= LEAST_WORDS:
+        return False
+    steps = frozenset(view.name.split(">"))
+    return not _TURNED.isdisjoint(steps) or (len(text) < LEAST and not _CODES.isdisjoint(steps))
+
+
 _TURNED = frozenset({"rot13", "reversed"})
+_CODES = frozenset({"morse", "binary", "hex", "numbers", "base32", "base64"})
+"""What a short word may look like by chance; escapes and hidden characters it does not."""

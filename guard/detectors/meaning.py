@@ -23,7 +23,7 @@ from guard.encoders import Encoder
 from guard.exchange import Exchange
 from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
 from guard.trained.scoring import scores as head_scores
-from guard.trained.scripts import others
+from guard.trained.scripts import POORLY_READ, is_other, others
 from guard.verdict import Finding
 from rules.schema import Constitution, Part, Rule
 
@@ -45,6 +45,8 @@ class _Seen:
     scores: dict[str, float]
     topics: dict[str, float]
     unsure: set[str]
+    poorly: bool = False
+    """Whether some of the text is in a script that the encoder reads poorly."""
 
 
 class MeaningDetector:
@@ -61,6 +63,7 @@ class MeaningDetector:
         heads: Heads | None = None,
         *,
         topics: bool = True,
+        latin: bool = False,
         cache: Path | None = None,
     ) -> None:
         """Embed the examples of the rules that have no head; takes seconds where they are not kept from before.
@@ -70,6 +73,8 @@ class MeaningDetector:
             encoder: closed with the detector; with the heads' adapter, where they have one.
             heads: trained heads for some of the rules.
             topics: whether to tell what a text is about as well, which costs an encoding where heads judge answers.
+            latin: whether the encoder was made for the Latin script alone; heads that were calibrated apart on other
+                scripts say so too. Coverage then tells of texts in others.
             cache: folder for the examples' embeddings; the user's cache folder where it is left out.
 
         Raises:
@@ -81,6 +86,8 @@ class MeaningDetector:
         self._stale = frozenset(heads.stale(constitution)) if heads else frozenset()
         self._columns = {rule: column for column, rule in enumerate(heads.rules)} if heads else {}
         self._by_head = {side: self._headed(side) for side in SIDES}
+        used = [heads.sides[side] for side in SIDES if self._by_head[side]] if heads else []
+        self._reads_poorly = latin or any(side.other is not None for side in used)
         self._by_example = {
             side: [place for place, rule in enumerate(self._rules) if place not in self._by_head[side] and _wants(rule)]
             for side in SIDES
@@ -119,6 +126,10 @@ class MeaningDetector:
         found = [
             reading for place, exchange in enumerate(exchanges) for reading in readings(exchange, place, self._encoder)
         ]
+        if self._reads_poorly:
+            for reading in found:
+                if reading.view == "raw" and is_other(reading.text):
+                    seen[reading.place].poorly = True
         for side in SIDES:
             rows = [reading for reading in found if SIDE[reading.part] == side]
             if not rows:
@@ -133,7 +144,16 @@ class MeaningDetector:
                     vectors = self._encoder.encode([reading.text for reading in rows])
                 self._judge_by_examples(side, rows, vectors, seen)
                 self._tell_topics(rows, vectors, seen)
-        return [Scan(tuple(s.findings), s.scores, s.topics, unsure=frozenset(s.unsure)) for s in seen]
+        return [
+            Scan(
+                tuple(s.findings),
+                s.scores,
+                s.topics,
+                unsure=frozenset(s.unsure),
+                partial=POORLY_READ if s.poorly else "",
+            )
+            for s in seen
+        ]
 
     def close(self) -> None:
         """Let go of the encoder."""

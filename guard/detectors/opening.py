@@ -11,7 +11,7 @@ from guard.detectors.meaning import MeaningDetector
 from guard.detectors.static import StaticDetector
 from guard.encoders import Adapter, open_encoder
 from guard.encoders.shared import shared
-from guard.encoders.source import find
+from guard.encoders.source import find, is_default
 from guard.encoders.static import StaticEncoder
 from guard.trained.heads import Heads, HeadsError, shipped_for
 from rules.schema import Constitution
@@ -39,7 +39,7 @@ def meaning_detectors(
     which = (find(encoder).identity, adapter.digest if adapter else "")
     opened = shared(("encoder", *which), lambda: open_encoder(encoder, adapter=adapter))
     try:
-        meaning = MeaningDetector(constitution, opened, found, topics=thorough)
+        meaning = MeaningDetector(constitution, opened, found, topics=thorough, latin=is_default(encoder))
         if thorough or found is None or found.static is None:
             return [meaning]
         static = shared(("static", *which), lambda: StaticEncoder(encoder, adapter=adapter))

@@ -14,6 +14,7 @@ from guard.detectors._taught import SIDE
 from guard.detectors.base import NOTHING, Cover, Scan, parts
 from guard.exchange import Exchange
 from guard.trained.heads import ANSWERED, Heads, HeadsError
+from guard.trained.scripts import POORLY_READ, is_other
 from rules.schema import Constitution, Part, Rule
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ OVERLAP = 150
 """Characters that windows share, about a sentence."""
 
 _CLEAR = Scan(clear=True)
+_CLEAR_BUT = Scan(clear=True, partial=POORLY_READ)
 
 
 class Static(Protocol):
@@ -73,6 +75,7 @@ class StaticDetector:
                     f"static tier was taught on vectors of {clear.hidden.shape[1]} numbers, the encoder gives {dim}",
                     "train the heads again: `wardlaw gate train`",
                 )
+        self._latin = any(side.other is not None for side in heads.sides.values())
         known = frozenset(heads.rules)
         # What has no head may be broken by a text that all heads find harmless: such parts are never called clear.
         self._blind = frozenset(
@@ -119,7 +122,20 @@ class StaticDetector:
                 if rows:
                     high = clear.logits(vectors[rows] if len(rows) < len(texts) else vectors) >= clear.below
                     unclear.update(owners[row][0] for row, is_high in zip(rows, high.tolist(), strict=True) if is_high)
-        return [NOTHING if place in unclear else _CLEAR for place in range(len(exchanges))]
+        return [
+            NOTHING if place in unclear else _CLEAR_BUT if self._reads_poorly(exchange) else _CLEAR
+            for place, exchange in enumerate(exchanges)
+        ]
+
+    def _reads_poorly(self, exchange: Exchange) -> bool:
+        """Whether some of it is in a script that the encoder is weak on: the meaning detector would have said so, and is
+        not to look."""
+        return self._latin and any(
+            is_other(window)
+            for part, text in parts(exchange)
+            if part not in self._blind and not text.isascii()
+            for window in _windows(text)
+        )
 
     def close(self) -> None:
         """Let go of the encoder."""

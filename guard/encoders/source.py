@@ -67,6 +67,11 @@ def find(name: str) -> Source:
     return _from_hub(name, name)
 
 
+def is_default(name: str) -> bool:
+    """Whether a name stands for the default encoder, which was made for English."""
+    return name.partition("@")[0] in ("default", DEFAULT_ID)
+
+
 def cache_folder() -> Path:
     """Where what was made from models is kept for the next start."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wardlaw" / "encoders"

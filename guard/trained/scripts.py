@@ -25,6 +25,10 @@ def is_other(text: str) -> bool:
     return other > _SHARE * len(letters)
 
 
+POORLY_READ = "some of the text, or all of it, is in a script that the encoder reads poorly"
+"""What coverage says of such a text, where the encoder is known to be weak on it."""
+
+
 def others(texts: Sequence[str]) -> Flags:
     """`is_other` of each text: (n,) bool."""
     import numpy as np

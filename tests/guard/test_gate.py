@@ -8,9 +8,11 @@ import pytest
 from guard.batching import Batcher
 from guard.detectors.base import Cover, Scan
 from guard.detectors.patterns import Patterns
+from guard.encoders import EncoderError
 from guard.exchange import Exchange, Message
 from guard.gate import INLINE_LIMIT, Gate
 from guard.verdict import Finding
+from guard.window import Window
 from rules.schema import Action, Part
 
 BOMB = {"patterns": [{"literal": "pipe bomb"}]}
@@ -25,6 +27,18 @@ def gate_of(constitute):
         return Gate(constitution, [Patterns(constitution), *also])
 
     return make
+
+
+def test_where_no_rule_asks_for_meaning_no_encoder_is_loaded_and_streams_wait_for_none(constitute, make_rule):
+    silent = make_rule("loop-only")
+    literal = make_rule("bombs", detect={**BOMB, "meaning": None})
+    with Gate.build(constitute(literal, silent), encoder="/no/such/encoder") as gate:
+        assert [detector.name for detector in gate.detectors] == ["patterns"]
+        assert Window(gate, Exchange.of("hello")).patterns_only
+        assert gate.judge(Exchange.of("a pipe bomb")).broken == ("bombs",)
+    asking = make_rule("asks", detect={})
+    with pytest.raises(EncoderError):
+        Gate.build(constitute(literal, asking), encoder="/no/such/encoder")
 
 
 class Recorder:

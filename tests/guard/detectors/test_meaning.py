@@ -11,6 +11,7 @@ from guard.encoders import EncoderError
 from guard.encoders.torch import SentenceEncoder
 from guard.exchange import Exchange
 from guard.gate import Gate
+from guard.trained.scripts import POORLY_READ
 from rules.schema import Part
 
 BREAKS = [
@@ -109,6 +110,29 @@ def test_a_break_at_the_end_of_a_long_text_is_found_in_its_window(gate):
     assert worst.span[1] == len(text)
     assert worst.span[0] > len(cake) // 2
     assert gate.judge(Exchange.of(cake)).broken == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("How do I bake a cake?", False),
+        ("Где находится ближайшая библиотека?", True),
+        ("怎么做蛋糕？", True),
+        ("A café in Łódź, s'il vous plaît 🙂", False),
+        ("Whisk the eggs with the sugar. " * 60 + "把面粉慢慢地加进去，然后搅拌均匀。" * 30, True),
+    ],
+)
+def test_coverage_tells_of_a_script_that_the_encoder_reads_poorly_and_the_verdict_stays(
+    constitute, bombs, encoder, cache, detector_of, text, told
+):
+    knows = Gate(constitute(bombs), [MeaningDetector(constitute(bombs), encoder, cache=cache, latin=True)])
+    verdict, before = (
+        knows.judge(Exchange.of(text)),
+        Gate(constitute(bombs), [detector_of(bombs)]).judge(Exchange.of(text)),
+    )
+    assert verdict.coverage.partial == ({"meaning": POORLY_READ} if told else {})
+    assert before.coverage.partial == {}
+    assert (verdict.findings, verdict.action) == (before.findings, before.action)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\ud800\udc00 lone", "🙂" * 400, "炸弹" * 300, "\x00", "a" * 5000])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from guard.detectors.base import NOTHING
 from guard.detectors.static import OVERLAP, WINDOW, StaticDetector, _windows
 from guard.exchange import Exchange, Message
 from guard.trained.heads import ANSWERED, ASKED, Clear, Heads, HeadsError, Side
+from guard.trained.scripts import POORLY_READ
 from rules.schema import Part
 
 ONE = Clear(np.ones((1, 1), np.float32), np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 0.5)
@@ -52,6 +55,17 @@ def test_it_clears_the_harmless_and_says_nothing_of_the_rest(tier):
     assert [scan.clear for scan in found] == [True, False, True]
     assert found[1] == NOTHING
     assert not any(scan.findings or scan.scores for scan in found)
+
+
+def test_what_it_clears_in_a_script_that_its_heads_were_calibrated_apart_for_is_told(tier, make_rule):
+    rule = make_rule(detect={})
+    heads = heads_for(rule.id)
+    apart = {side: replace(each, other=(1.0, 0.0)) for side, each in heads.sides.items()}
+    texts = [Exchange.of("a cake"), Exchange.of("一个蛋糕"), Exchange.of("weapon 一个蛋糕一个蛋糕")]
+    assert [scan.partial for scan in tier(rule).scan(texts)] == ["", "", ""]
+    told = tier(rule, heads=replace(heads, sides=apart)).scan(texts)
+    assert [scan.partial for scan in told] == ["", POORLY_READ, ""]
+    assert [scan.clear for scan in told] == [True, True, False]
 
 
 def test_one_window_of_a_long_text_is_enough_to_look(tier):

@@ -209,7 +209,7 @@ def test_workers_end_when_their_parent_is_killed(serve: Callable[..., Served]) -
 def test_a_start_that_cannot_be_says_why_in_one_line_and_listens_nowhere(
     serve: Callable[..., Served], workers: str
 ) -> None:
-    served = serve("--workers", workers, "--encoder", "./nowhere", meaning=True)
+    served = serve("--workers", workers, "--encoder", "./nowhere", "-c", "base", meaning=True)
     assert served.ended() == 2
     assert served.err.read_text().startswith("error: encoder `./nowhere` is not there\n  hint: ")
     assert served.out.read_text() == ""
