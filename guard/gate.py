@@ -75,8 +75,8 @@ class Gate:
         Args:
             constitution: the rules in force.
             encoder: a sentence-transformers model by id or path for the meaning detector; `default` is
-                all-MiniLM-L6-v2; None leaves meaning out, and then no model is loaded; none is either where no rule asks
-                for meaning.
+                all-MiniLM-L6-v2; None leaves meaning out, and then no model is loaded; none is loaded either where no
+                rule asks for meaning.
             heads: folder of trained heads; `shipped` takes those of the packs wherever they were made for the encoder;
                 None judges by examples alone.
             also: further detectors, as a judge, which stand last.

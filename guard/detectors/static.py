@@ -128,8 +128,8 @@ class StaticDetector:
         ]
 
     def _reads_poorly(self, exchange: Exchange) -> bool:
-        """Whether some of it is in a script that the encoder is weak on: the meaning detector would have said so, and is
-        not to look."""
+        """Whether some of it is in a script that the encoder is weak on: the meaning detector would have said so, and
+        is not to look."""
         return self._latin and any(
             is_other(window)
             for part, text in parts(exchange)
