@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 
 from guard.exchange import Exchange, Message
+from guard.recent import Recent
 from guard.verdict import Verdict
 
 REMEMBERED = 8192
 """Verdicts kept. A verdict without findings takes about 1 KB, since coverage and scores are shared."""
 
 
-class Memory:
-    """The verdicts that one gate gave last, by what was judged. Safe to use from several threads.
+class Memory(Recent[Verdict]):
+    """The verdicts that one gate gave last, by what was judged.
 
     The key is a digest of all texts that the detectors may look at, never a name that a client chose; constitution
     and detectors need not stand in it, since a gate has one of each for life.
@@ -22,30 +21,12 @@ class Memory:
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         """Room for `limit` verdicts; the least recently used make way. 0 remembers nothing."""
-        self._limit = limit
-        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes) -> Verdict | None:
-        """The verdict, if it is remembered."""
-        with self._lock:
-            verdict = self._verdicts.get(key)
-            if verdict is not None:
-                self._verdicts.move_to_end(key)
-            return verdict
+        super().__init__(limit)
 
     def put(self, key: bytes, verdict: Verdict) -> None:
         """Remember a verdict, unless something failed on the way to it: that may answer the next time."""
-        if verdict.coverage.degraded or not self._limit:
-            return
-        with self._lock:
-            self._verdicts[key] = verdict
-            self._verdicts.move_to_end(key)
-            while len(self._verdicts) > self._limit:
-                self._verdicts.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._verdicts)
+        if not verdict.coverage.degraded:
+            super().put(key, verdict)
 
 
 def key_of(exchange: Exchange) -> bytes:

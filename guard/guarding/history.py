@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from guard.exchange import Message
+from guard.recent import Recent
 from guard.verdict import Coverage, Finding
 from guard.window.outcomes import Channel
 
@@ -53,37 +52,19 @@ class Past:
         return sum(len(change.text or "") for change in self.changes)
 
 
-class History:
-    """The pasts of the conversations that went on last. Safe to use from several threads."""
+class History(Recent[Past]):
+    """The pasts of the conversations that went on last."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         """Room for `limit` pasts; the least recently used make way."""
-        self._limit = limit
-        self._pasts: OrderedDict[bytes, Past] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes) -> Past | None:
-        """The past, if it is remembered."""
-        with self._lock:
-            past = self._pasts.get(key)
-            if past is not None:
-                self._pasts.move_to_end(key)
-            return past
+        super().__init__(limit)
 
     def put(self, key: bytes, past: Past) -> None:
         """Remember a past, unless something failed on the way to it, or it is large."""
         if past.size > _LONGEST or len(past.findings) > _MOST:
             return
-        if any(coverage.degraded for coverage in past.coverages):
-            return
-        with self._lock:
-            self._pasts[key] = past
-            self._pasts.move_to_end(key)
-            while len(self._pasts) > self._limit:
-                self._pasts.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._pasts)
+        if not any(coverage.degraded for coverage in past.coverages):
+            super().put(key, past)
 
 
 def keys_of(messages: Sequence[Message]) -> Mapping[int, bytes]:

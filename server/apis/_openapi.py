@@ -201,3 +201,15 @@ ANTHROPIC_ERROR: Json = {
         },
     },
 }
+
+
+ANTHROPIC_TURNS: Json = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {"role": {"enum": ["user", "assistant"]}, "content": text(seen=("image", "document"))},
+    },
+}
+"""The turns of a conversation with one of Anthropic's models."""

@@ -9,7 +9,7 @@ import orjson
 from starlette.routing import BaseRoute, Route
 
 from rules.schema import Action
-from server.apis._openapi import ANTHROPIC_ERROR, operation, text
+from server.apis._openapi import ANTHROPIC_ERROR, ANTHROPIC_TURNS, operation
 from server.dialects.base import Fault
 from server.dialects.messages import DIALECT
 from server.parts import Parts
@@ -57,18 +57,7 @@ OPENAPI = operation(
         "required": ["model", "messages"],
         "properties": {
             "model": {"type": "string"},
-            "messages": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "required": ["role", "content"],
-                    "properties": {
-                        "role": {"enum": ["user", "assistant"]},
-                        "content": text(seen=("image", "document")),
-                    },
-                },
-            },
+            "messages": ANTHROPIC_TURNS,
         },
     },
     {"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},

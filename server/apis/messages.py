@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from server.apis._openapi import ANTHROPIC_ERROR, operation, text
+from server.apis._openapi import ANTHROPIC_ERROR, ANTHROPIC_TURNS, operation, text
 from server.dialects.base import BadRequest
 from server.dialects.messages import DIALECT
 from server.parts import Parts
@@ -40,18 +40,7 @@ OPENAPI = operation(
             "model": {"type": "string"},
             "max_tokens": {"type": "integer", "minimum": 1},
             "system": text(seen=()),
-            "messages": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "required": ["role", "content"],
-                    "properties": {
-                        "role": {"enum": ["user", "assistant"]},
-                        "content": text(seen=("image", "document")),
-                    },
-                },
-            },
+            "messages": ANTHROPIC_TURNS,
             "stream": {"type": "boolean"},
         },
     },

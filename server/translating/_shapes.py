@@ -88,3 +88,8 @@ def refuse_set(body: Json, names: Iterable[str]) -> None:
     for name in names:
         if body.get(name) not in (None, False, 0, "", [], {}):
             raise ValueError(f"{name}: has no counterpart in the API behind this server")
+
+
+def text_block(text: str) -> Json:
+    """A text as a part of a turn, alike in chat completions and messages."""
+    return {"type": "text", "text": text}

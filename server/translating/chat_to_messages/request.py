@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from server.translating._shapes import Json, a_list, a_text, an_object, arguments, refuse_set
+from server.translating._shapes import Json, a_list, a_text, an_object, arguments, refuse_set, text_block
 
 MOST_TOKENS = 4096
 """Of an answer, where the request names no bound."""
@@ -67,7 +67,7 @@ def _messages(body: Json) -> tuple[list[Json], list[Json]]:
             else:
                 system += blocks
         elif role == "user":
-            _add(turns, "user", [_text(content)] if isinstance(content, str) else _parts(content, at))
+            _add(turns, "user", [text_block(content)] if isinstance(content, str) else _parts(content, at))
         elif role == "tool":
             name = a_text(message.get("tool_call_id"), f"{place}.tool_call_id")
             _add(turns, "user", [{"type": "tool_result", "tool_use_id": name, "content": _texts(content, at)}])
@@ -93,7 +93,7 @@ def _texts(content: object, place: str) -> list[Json]:
     if content is None:
         return []
     if isinstance(content, str):
-        return [_text(content)] if content else []
+        return [text_block(content)] if content else []
     blocks = []
     for number, part in enumerate(a_list(content, place)):
         at = f"{place}[{number}]"
@@ -101,7 +101,7 @@ def _texts(content: object, place: str) -> list[Json]:
         if kind not in ("text", "refusal"):
             raise ValueError(f"{at}: a part of type `{kind}` in a text")
         if text := a_text(part.get(kind), f"{at}.{kind}"):
-            blocks.append(_text(text))
+            blocks.append(text_block(text))
     return blocks
 
 
@@ -127,7 +127,7 @@ def _parts(content: object, place: str) -> list[Json]:
         kind = an_object(part, at).get("type")
         if kind == "text":
             if text := a_text(part.get("text"), f"{at}.text"):
-                blocks.append(_text(text))
+                blocks.append(text_block(text))
         elif kind == "image_url":
             url = a_text(an_object(part.get("image_url"), f"{at}.image_url").get("url"), f"{at}.image_url.url")
             blocks.append({"type": "image", "source": _image(url, f"{at}.image_url.url")})
@@ -156,10 +156,6 @@ def _file(file: Json, place: str) -> Json:
         "source": {"type": "base64", "media_type": "application/pdf", "data": found[2]},
     }
     return {**block, "title": file["filename"]} if file.get("filename") else block
-
-
-def _text(text: str) -> Json:
-    return {"type": "text", "text": text}
 
 
 def _tools(body: Json, said: Json) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.translating._shapes import Json, a_list, a_text, an_object, refuse_set, written
+from server.translating._shapes import Json, a_list, a_text, an_object, refuse_set, text_block, written
 
 _SAME = ("model", "temperature", "top_p", "top_k", "stream")
 _NOWHERE = ("container", "mcp_servers", "thread", "inference_geo", "fallbacks", "compaction")
@@ -117,7 +117,7 @@ def _result(block: Json, place: str) -> tuple[Json, list[Json]]:
     content = block.get("content")
     parts: list[Json] = []
     if isinstance(content, str):
-        parts = [_text(content)]
+        parts = [text_block(content)]
     elif content is not None:
         for number, inner in enumerate(a_list(content, f"{place}.content")):
             parts += _parts(an_object(inner, f"{place}.content[{number}]"), f"{place}.content[{number}]")
@@ -133,12 +133,12 @@ def _parts(block: Json, place: str) -> list[Json]:
     """A block of a user's turn as content parts."""
     kind = block.get("type")
     if kind == "text":
-        return [_text(a_text(block.get("text"), f"{place}.text"))]
+        return [text_block(a_text(block.get("text"), f"{place}.text"))]
     if kind == "image":
         return [{"type": "image_url", "image_url": {"url": _address(block.get("source"), f"{place}.source")}}]
     if kind == "search_result":
         head = [a_text(block.get(name), f"{place}.{name}") for name in ("source", "title")]
-        return [_text("\n".join([*head, _texts(block.get("content"), f"{place}.content")]))]
+        return [text_block("\n".join([*head, _texts(block.get("content"), f"{place}.content")]))]
     if kind == "document":
         return _document(block, place)
     raise ValueError(f"{place}: a block of type `{kind}`")
@@ -148,13 +148,13 @@ def _document(block: Json, place: str) -> list[Json]:
     source = an_object(block.get("source"), f"{place}.source")
     kind, title = source.get("type"), block.get("title")
     named = ("context",) if kind == "base64" else ("title", "context")  # the title names the file
-    head = [_text(a_text(block[name], f"{place}.{name}")) for name in named if block.get(name)]
+    head = [text_block(a_text(block[name], f"{place}.{name}")) for name in named if block.get(name)]
     if kind == "text":
-        return [*head, _text(a_text(source.get("data"), f"{place}.source.data"))]
+        return [*head, text_block(a_text(source.get("data"), f"{place}.source.data"))]
     if kind == "content":
         content = source.get("content")
         if isinstance(content, str):
-            return [*head, _text(content)]
+            return [*head, text_block(content)]
         inner = a_list(content, f"{place}.source.content")
         at = f"{place}.source.content"
         said = [part for n, each in enumerate(inner) for part in _parts(an_object(each, f"{at}[{n}]"), f"{at}[{n}]")]
@@ -174,10 +174,6 @@ def _address(source: object, place: str) -> str:
         media = a_text(source.get("media_type"), f"{place}.media_type")
         return f"data:{media};base64,{a_text(source.get('data'), f'{place}.data')}"
     raise ValueError(f"{place}: a source of type `{kind}`")
-
-
-def _text(text: str) -> Json:
-    return {"type": "text", "text": text}
 
 
 def _tools(body: Json, said: Json) -> None:
