@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 
 from guard.gate import Gate
@@ -23,6 +20,7 @@ from server.parts import AuditFailed, Busy, Denied, Parts
 from server.record import Caller, Record
 from server.settings import ServerSettings
 from server.upstreams.http import HttpUpstream
+from tests.server.in_loop import serving
 
 RULES = """
 constitution: api-tests
@@ -157,7 +155,7 @@ class Stand:
 @pytest.fixture
 async def stand(fake_upstream: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """Opens servers: `await stand(guard={...}, limits={...})`."""
-    closing: list[Callable[[], Any]] = []
+    closing = AsyncExitStack()
 
     async def open_stand(**more: Any) -> Stand:
         path = tmp_path / "rules.yaml"
@@ -167,26 +165,11 @@ async def stand(fake_upstream: Any, tmp_path: Path) -> AsyncIterator[Callable[..
         upstream = HttpUpstream(settings.upstream)
         parts: Any = Parts(settings, OneGuard(guard), upstream, MemoryAudit(), Scoped(), Room(), Noted())
         app = Starlette(routes=[route for api in (moderations, models, embeddings) for route in api.routes(parts)])
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing to wait for
-            await asyncio.sleep(0.005)
-        made = Stand(parts, listening.getsockname()[1])
-
-        async def close() -> None:
-            await made.close()
-            server.should_exit = True
-            await serving
-            listening.close()
-            await upstream.close()
-            guard.close()
-
-        closing.append(close)
+        closing.callback(guard.close)
+        closing.push_async_callback(upstream.close)
+        made = Stand(parts, await closing.enter_async_context(serving(app)))
+        closing.push_async_callback(made.close)
         return made
 
-    yield open_stand
-    for close in reversed(closing):
-        await close()
+    async with closing:
+        yield open_stand

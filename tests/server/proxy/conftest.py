@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -27,6 +25,7 @@ from server.proxy.endpoint import Endpoint
 from server.record import Caller, Record
 from server.settings import ServerSettings
 from server.upstreams.http import HttpUpstream
+from tests.server.in_loop import serving
 
 RULES = """
 constitution: proxy-tests
@@ -150,10 +149,11 @@ class Stand:
 @pytest.fixture
 async def stand(fake_upstream: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """Opens servers: `await stand(rules=..., tell={...}, guard={...})`."""
-    closing: list[Callable[[], Any]] = []
+    closing = AsyncExitStack()
+    numbers = count()
 
     async def open_stand(rules: str = RULES, **more: Any) -> Stand:
-        path = tmp_path / f"rules{len(closing)}.yaml"
+        path = tmp_path / f"rules{next(numbers)}.yaml"
         path.write_text(rules)
         usual = {"upstream": {"url": fake_upstream.url, "apis": ("chat_completions", "messages", "responses")}}
         settings = ServerSettings.model_validate({**usual, **more})
@@ -168,25 +168,11 @@ async def stand(fake_upstream: Any, tmp_path: Path) -> AsyncIterator[Callable[..
                 Route("/v1/responses", Endpoint(parts, RESPONSES), methods=["POST"]),
             ]
         )
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing to wait for
-            await asyncio.sleep(0.005)
-        made = Stand(parts, listening.getsockname()[1])
-
-        async def close() -> None:
-            await made.client.aclose()
-            server.should_exit = True
-            await serving
-            listening.close()
-            await upstream.close()
-            guard.close()
-
-        closing.append(close)
+        closing.callback(guard.close)
+        closing.push_async_callback(upstream.close)
+        made = Stand(parts, await closing.enter_async_context(serving(app)))
+        closing.push_async_callback(made.client.aclose)
         return made
 
-    yield open_stand
-    for close in reversed(closing):
-        await close()
+    async with closing:
+        yield open_stand
