@@ -17,6 +17,8 @@ _CHANGES_NOTHING: Any = {
     "sources": True,
     "hazards": True,
     "tests": True,
+    "contract": True,
+    "probe": True,
     "examples": {"breaks": {"__all__": {"note"}}, "keeps": {"__all__": {"note"}}},
 }
 """Fields of a rule that neither a detector nor the loop reads."""

@@ -22,6 +22,7 @@ from pydantic import (
 
 from rules.actions import REWRITABLE, REWRITES, Action, Part, Severity
 from rules.base import Closed, Fault, NonEmpty, RuleId, refusal
+from rules.contract import Contract
 from rules.detect import Detect, Hiding, Judge, Meaning, Pattern
 from rules.examples import Critique, Demonstration, Example, ExampleSet, Turn
 from rules.text import Language, Text
@@ -32,6 +33,7 @@ __all__ = [
     "Action",
     "Closed",
     "Constitution",
+    "Contract",
     "Critique",
     "Defaults",
     "Demonstration",
@@ -63,6 +65,9 @@ class Defaults(Closed):
 
     on_error: Literal["block", "allow"] = "block"
     """What a detector that cannot answer leads to."""
+
+    contract: Contract | None = None
+    """What each rule is held to."""
 
 
 class Rule(Closed):
@@ -111,6 +116,12 @@ class Rule(Closed):
     reply: Text | None = None
     """What the user reads when the guard answers for itself: never a bare refusal."""
 
+    choice: Text | None = None
+    """The question by which the better of two answers is chosen, for AI feedback: as `Which answer ...?`."""
+
+    probe: Text | None = None
+    """The instruction to someone, or a model, who tries to make the assistant break the rule."""
+
     demonstrations: tuple[Demonstration, ...] = ()
     """Critique and revision pairs written by a person: the few shots of the loop."""
 
@@ -119,6 +130,9 @@ class Rule(Closed):
 
     tests: ExampleSet = ExampleSet()
     """They only ever check, and never teach."""
+
+    contract: Contract | None = None
+    """What the rule is held to by `wardlaw rules test`, and before it is promoted."""
 
     mode: Literal["enforce", "shadow"] = "enforce"
     """`shadow`: record findings and do not act."""
