@@ -96,6 +96,14 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Bordered(Detector, Protocol):
+    """A detector whose findings begin at a score that is known beforehand."""
+
+    def threshold(self, rule: Rule, part: Part) -> float:
+        """The score from which `rule` is found broken in `part`, a part that it watches."""
+
+
+@runtime_checkable
 class AskedDetector(Detector, Protocol):
     """A detector that asks a model elsewhere, and only about the rules that those before it left open."""
 

@@ -120,6 +120,12 @@ class MeaningDetector:
             return Cover(by=f"{self.name}:stale" if rule.id in self._stale else self.name)
         return Cover(by=f"{self.name}:{'examples' if len(breaking(rule, side)) >= ENOUGH else 'words'}")
 
+    def threshold(self, rule: Rule, part: Part) -> float:
+        """The score from which `rule` is found broken in `part`, a part that it watches."""
+        headed = any(self._rules[place].id == rule.id for place in self._by_head[SIDE[part]])
+        head = self._heads.sides[SIDE[part]] if self._heads is not None and headed else None
+        return _threshold(rule, head.threshold if head is not None else BORDER)
+
     def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
         """Look at each exchange; all windows of all readings go through the encoder as one batch."""
         seen = [_Seen([], {}, {}, set()) for _ in exchanges]
