@@ -15,6 +15,7 @@ from rules.hints import EXAMPLE_HINT, key_hint, list_hint, map_hint, tag_hint
 from rules.keys import KEYS
 from rules.languages import LANGUAGES
 from rules.places import Node
+from rules.rule_file import Extended
 from rules.schema import Example, Rule, Text
 from rules.slips import slip_in_key, slip_in_text
 from rules.words import did_you_mean, listed, nearest, quoted
@@ -24,6 +25,7 @@ MAX_FAULTS = 200
 
 _HAZARD_HINT = "write `system:code`, as `llama-guard-3:S9`"
 _TEXT_HINT = "write one string, or `{en: ..., zh: ...}`"
+_EXTENDED_HINT = "name a pack or a file, as `base`, or take some of its rules, as `{pack: base, only: [defamation]}`"
 
 
 def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: str) -> list[RuleError]:
@@ -99,7 +101,7 @@ def _causes(found: list[Any]) -> list[Any]:
             continue  # the key took in its value
         if kind == "missing" and any(nearest(key, [loc[-1]]) for key in unknown.get(loc[:-1], ())):
             continue  # it is there, misspelled
-        if kind == "missing" and loc[-1] == "messages" and unknown.get(loc[:-1]):
+        if kind == "missing" and loc[-1] in ("messages", "pack") and unknown.get(loc[:-1]):
             continue
         if kind == "too_short" and any(len(other["loc"]) > len(loc) and _under(other, loc) for other in found):
             continue  # pydantic counts only the items that were right
@@ -164,6 +166,8 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
 def _missing(key: str, inner: type[BaseModel], owner: Node, of: str) -> RuleError:
     if inner is Example:
         return RuleError(owner.where, f"an example says nothing in {of}", EXAMPLE_HINT)
+    if inner is Extended:
+        return RuleError(owner.where, "an item of `extends` names no pack", _EXTENDED_HINT)
     said = field_docstrings(inner).get(key, "")
     what = f"{of} has no `{key}`" if inner is Rule or of.startswith("the file") else f"`{key}` is missing in {of}"
     return RuleError(owner.where, what, f"add `{key}:`, {said[:1].lower() + said[1:]}".rstrip(". "))
@@ -202,6 +206,8 @@ def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel], re
             if slip:
                 return f"`{name}` must be {wanted}, not {_shown(value)}", slip
             advice = _TEXT_HINT if inner is Text else usual(name) if callable(usual) else usual
+            if inner is Extended and kind == "model_type":
+                wanted, advice = "a pack", _EXTENDED_HINT
             wanted = "text, or a map from language to text" if inner is Text else wanted
             item = "an item of " if path and isinstance(path[-1], int) else ""
             return f"{item}`{name}` must be {wanted}, not {_shown(value)}", advice

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from rules.keys import EXAMPLE_SHORT_FORMS
 from rules.languages import LANGUAGES
 from rules.places import Node
-from rules.rule_file import RULE_KEYS
+from rules.rule_file import RULE_KEYS, Extended
 from rules.schema import Detect, Example, ExampleSet, Meaning, Rule, Turn
 from rules.words import listed, nearest, quoted
 
@@ -25,6 +25,7 @@ _MEANT: dict[type[BaseModel], dict[str, str]] = {
         **dict.fromkeys(("question", "user", "input", "request", "text", "query"), "prompt"),
         **dict.fromkeys(("answer", "assistant", "output", "completion", "reply"), "response"),
     },
+    Extended: dict.fromkeys(("from", "file", "path", "name", "of"), "pack") | {"rules": "only", "ids": "only"},
     Turn: {**dict.fromkeys(("text", "message"), "content"), **dict.fromkeys(("from", "speaker"), "role")},
 }
 """Words that other tools use for a key; no slip of the finger leads from one to the other."""

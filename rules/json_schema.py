@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rules.docstrings import field_docstrings
 from rules.faults import parts_of
 from rules.languages import LANGUAGES
-from rules.rule_file import RuleFile
+from rules.rule_file import Extended, RuleFile
 from rules.schema import Defaults, Rule
 
 _TEXT = {"type": "string", "minLength": 1, "pattern": r"\S"}
@@ -27,14 +27,17 @@ def rule_file_schema() -> dict[str, Any]:
     for model in models_in(Rule):
         _describe(definitions[model.__name__] if model is not Rule else rule, model)
     _describe(head, RuleFile)
+    _describe(definitions["Extended"], Extended)
     _describe(definitions["Defaults"], Defaults)
     definitions["Text"] = _text(definitions["Text"])
     definitions["Example"] = _example(definitions["Example"])
     definitions["Rule"] = _partial(rule)
     _only_one_of_two(definitions["Pattern"])
+    definitions["Extended"] = {"anyOf": [_TEXT, {**definitions["Extended"], "required": ["pack"]}]}
+    one = {"$ref": "#/$defs/Extended"}
     head["properties"]["extends"] = {
         "description": head["properties"]["extends"]["description"],
-        "anyOf": [_TEXT, {"type": "array", "items": _TEXT}],
+        "anyOf": [one, {"type": "array", "items": one}],
     }
     head["properties"]["rules"] = {
         "description": head["properties"]["rules"]["description"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rules.rule_file import RULE_KEYS, RuleFile
+from rules.contract import Contract
+from rules.rule_file import RULE_KEYS, Extended, RuleFile
 from rules.schema import (
     Critique,
     Defaults,
@@ -17,7 +18,21 @@ from rules.schema import (
     Turn,
 )
 
-_MODELS = (RuleFile, Detect, Pattern, Meaning, Judge, ExampleSet, Example, Turn, Demonstration, Critique, Defaults)
+_MODELS = (
+    RuleFile,
+    Extended,
+    Detect,
+    Pattern,
+    Meaning,
+    Judge,
+    ExampleSet,
+    Example,
+    Turn,
+    Demonstration,
+    Critique,
+    Defaults,
+    Contract,
+)
 EXAMPLE_SHORT_FORMS = ("prompt", "response")
 """Keys that an example takes beyond its fields."""
 

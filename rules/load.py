@@ -16,7 +16,7 @@ from rules.places import Node, compose
 from rules.rule_file import RuleFile
 from rules.schema import Constitution, Defaults, Rule
 from rules.slips import slip_in_text
-from rules.words import nearest, quoted
+from rules.words import did_you_mean, nearest, quoted
 
 _WORDS = ("id", "severity", "watches", "on", "mode", "on_error", "hazards", "when", "threshold", "verdict", "role")
 """Keys of what is one word: after it, a comment cuts nothing off."""
@@ -67,7 +67,7 @@ def load(*sources: str | os.PathLike[str]) -> Loaded:
     """
     loading = _Loading()
     for source in find(sources, loading.faults):
-        loading.file(source, ())
+        loading.source(source)
     return loading.finish()
 
 
@@ -94,8 +94,17 @@ class _Loading:
         """Ids without letter case -> the id as it came first."""
         self.spares: list[_Draft] = []
         """Rules that cannot count, as the second of two with one id; their other faults are named all the same."""
+        self.brought: dict[Path, set[str]] = {}
+        """File -> ids of the rules that it defines or changes, and of those it takes from others."""
+        self.named: set[str] = set()
+        """Ids of the rules that the files named to `load` bring; what these left out of others is not in force."""
         self.head: RuleFile | None = None
         self.unread = False
+
+    def source(self, source: Source) -> None:
+        """Read a file that was named to `load`."""
+        self.file(source, ())
+        self.named |= self.brought.get(source.real, set())
 
     def file(self, source: Source, chain: tuple[Source, ...]) -> None:
         """Read a file, after all that it extends."""
@@ -115,15 +124,18 @@ class _Loading:
             self.unread = True
             return
         head = self._read_head(node)
+        brought = self.brought[source.real] = set()
         extends = node.fields.get("extends")
         for item in () if extends is None else extends.items or (extends,):
-            if not isinstance(item.data, str) or not item.data.strip():
+            name = item.fields.get("pack", item)
+            if not isinstance(name.data, str) or not name.data.strip():
                 continue  # the head says so
-            found = find_extended(item.data.strip(), item.where, source, (*chain, source), self.faults)
+            found = find_extended(name.data.strip(), name.where, source, (*chain, source), self.faults)
             if found is None:
                 self.unread = True
-            else:
-                self.file(found, (*chain, source))
+                continue
+            self.file(found, (*chain, source))
+            brought.update(self._taken(self.brought.get(found.real, set()), name, item.fields.get("only")))
         self.head = head
         # put at the end: what a file extends counts before the file itself
         self.files[source.real] = self.files.pop(source.real)
@@ -132,6 +144,20 @@ class _Loading:
         seen: dict[str, Node] = {}
         for item in rules.items if rules else ():
             self._rule(item, defaults, seen)
+        brought.update(seen)
+
+    def _taken(self, offered: set[str], pack: Node, only: Node | None) -> set[str]:
+        """The ids that an item of `extends` takes."""
+        if only is None:
+            return offered
+        taken = set()
+        for item in only.items:
+            if item.data in offered:
+                taken.add(item.data)
+            elif isinstance(item.data, str) and not self.unread:  # else the rule may stand in what could not be read
+                hint = did_you_mean(item.data, offered, "see its rules: `wardlaw rules check`, `wardlaw rules show`")
+                self.faults.append(RuleError(item.where, f"{quoted(pack.data)} has no rule {quoted(item.data)}", hint))
+        return taken
 
     def _read_head(self, node: Node) -> RuleFile | None:
         try:
@@ -204,7 +230,7 @@ class _Loading:
         rules: list[Rule] = []
         for draft in (*self.drafts.values(), *self.spares):
             rule = self._validated(draft)
-            if rule is not None and not draft.disabled:
+            if rule is not None and not draft.disabled and rule.id in self.named:
                 rules.append(rule)
         if not self.faults and not rules:
             where = Location(next(iter(self.files.values()), "."))
@@ -217,7 +243,7 @@ class _Loading:
         constitution = Constitution.model_validate(
             {"name": self.head.constitution, "title": title, "rules": tuple(rules)},
         )
-        nodes = {rule_id: draft.node for rule_id, draft in self.drafts.items()}
+        nodes = {rule_id: draft.node for rule_id, draft in self.drafts.items() if rule_id in self.named}
         return Loaded(constitution, tuple(self.files), nodes)
 
     def _validated(self, draft: _Draft) -> Rule | None:

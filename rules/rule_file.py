@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rules.schema import Closed, Defaults, NonEmpty, Rule, RuleId, Text
+
+
+class Extended(Closed):
+    """What a file builds on: a pack by name, or a file by path from this one. In YAML a bare string takes all of it."""
+
+    pack: NonEmpty
+    """Name of a pack that ships with the project, or path of a file, as `./company.yaml`."""
+
+    only: Annotated[tuple[NonEmpty, ...], Field(min_length=1)] | None = None
+    """The rules to take; all of them where this is left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_name(cls, value: Any) -> Any:
+        return {"pack": value} if isinstance(value, str) else value
 
 
 class RuleFile(Closed):
@@ -18,9 +33,9 @@ class RuleFile(Closed):
     title: Text | None = None
     """A short name for people; the name of the set where it is left out."""
 
-    extends: tuple[NonEmpty, ...] = ()
+    extends: tuple[Extended, ...] = ()
     """Packs by name, and files by path from this file, as `./company.yaml`: a list, or one name, as `extends: base`.
-    Later ones win, rule by rule."""
+    Later ones win, rule by rule. `{pack: base, only: [defamation]}` takes some of the rules alone."""
 
     defaults: Defaults = Defaults()
     """What holds for the rules that this file is the first to define, where they do not say."""
@@ -31,7 +46,7 @@ class RuleFile(Closed):
     @field_validator("extends", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        return [value] if isinstance(value, str | dict) else value
 
 
 RULE_KEYS = (*Rule.model_fields, "disabled")

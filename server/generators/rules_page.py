@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+import rules.rule_file
 import rules.schema
 from rules.check import LINTS
 from rules.docstrings import field_docstrings
-from rules.rule_file import RuleFile
 from rules.schema import Action, Part, Text, Turn
 
 TARGET = "docs/rules.md"
@@ -45,7 +45,7 @@ def _filled(marker: re.Match[str]) -> str:
 
 
 def _fields(name: str) -> str:
-    model: type[BaseModel] = RuleFile if name == "RuleFile" else getattr(rules.schema, name)
+    model: type[BaseModel] = getattr(rules.rule_file if hasattr(rules.rule_file, name) else rules.schema, name)
     said = field_docstrings(model)
     rows = [
         f"| `{field}` | {in_words(info.annotation)} | {_default(info)} | {_cell(said[field])} |"
