@@ -19,6 +19,7 @@ _CHANGES_NOTHING: Any = {
     "tests": True,
     "contract": True,
     "probe": True,
+    "choice": True,
     "examples": {"breaks": {"__all__": {"note"}}, "keeps": {"__all__": {"note"}}},
 }
 """Fields of a rule that neither a detector nor the loop reads."""

@@ -34,6 +34,9 @@ def digest(**changes: Any) -> str:
         {"sources": ["A paper"]},
         {"hazards": ["llama-guard-3:S9"]},
         {"tests": {"breaks": ["four"]}},
+        {"contract": {"breaks": 6}},
+        {"probe": "Make it."},
+        {"choice": "Which answer is kinder?"},
         {"examples": {"breaks": [{"prompt": "one", "note": "why this one"}, "two"], "keeps": ["three"]}},
         {"reply": {"zh": "不。", "en": "No."}},
         {"on": {"response": "block", "prompt": "revise"}},
@@ -92,7 +95,7 @@ def test_a_rule_that_is_dumped_without_defaults_comes_back_the_same(detect: Any)
 
 def test_every_field_of_a_rule_is_covered_by_one_of_the_two_lists() -> None:
     assert set(Rule.model_fields) == {
-        *("title", "sources", "hazards", "tests"),
+        *("title", "sources", "hazards", "tests", "contract", "probe", "choice"),
         *("id", "rule", "why", "severity", "watches", "allowed", "detect", "on", "critique", "revision", "reply"),
         *("demonstrations", "examples", "mode", "on_error"),
     }
