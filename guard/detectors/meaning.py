@@ -21,7 +21,7 @@ from guard.detectors._topics import Topics
 from guard.detectors.base import Cover, Scan, excerpt
 from guard.encoders import Encoder
 from guard.exchange import Exchange
-from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
+from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError, Side
 from guard.trained.scoring import scores as head_scores
 from guard.trained.scripts import POORLY_READ, is_other, others
 from guard.verdict import Finding
@@ -47,6 +47,17 @@ class _Seen:
     unsure: set[str]
     poorly: bool = False
     """Whether some of the text is in a script that the encoder reads poorly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Heads of one side, and which rules of the constitution they judge."""
+
+    side: Side
+    places: list[int]
+    """Of the rules, in the constitution."""
+    columns: list[int]
+    """Of the same rules, in the heads."""
 
 
 class MeaningDetector:
@@ -84,9 +95,9 @@ class MeaningDetector:
         self._heads = heads
         self._rules = constitution.rules
         self._stale = frozenset(heads.stale(constitution)) if heads else frozenset()
-        self._columns = {rule: column for column, rule in enumerate(heads.rules)} if heads else {}
-        self._by_head = {side: self._headed(side) for side in SIDES}
-        used = [heads.sides[side] for side in SIDES if self._by_head[side]] if heads else []
+        self._judges = {side: self._headed(side) for side in SIDES}
+        self._by_head = {side: [place for judge in self._judges[side] for place in judge.places] for side in SIDES}
+        used = [judge.side for side in SIDES for judge in self._judges[side]]
         self._reads_poorly = latin or any(side.other is not None for side in used)
         self._by_example = {
             side: [place for place, rule in enumerate(self._rules) if place not in self._by_head[side] and _wants(rule)]
@@ -107,7 +118,7 @@ class MeaningDetector:
     @property
     def identity(self) -> str:
         """The version of the scoring, the encoder and the heads."""
-        return f"meaning/2:{self._encoder.identity}:{self._heads.digest if self._heads else 'examples'}"
+        return f"meaning/2:{self._encoder.identity}:{self._heads.identity if self._heads else 'examples'}"
 
     def covers(self, rule: Rule, part: Part) -> Cover:
         """Every rule that watches the part and does not turn meaning off, by head, examples or its own words."""
@@ -122,9 +133,10 @@ class MeaningDetector:
 
     def threshold(self, rule: Rule, part: Part) -> float:
         """The score from which `rule` is found broken in `part`, a part that it watches."""
-        headed = any(self._rules[place].id == rule.id for place in self._by_head[SIDE[part]])
-        head = self._heads.sides[SIDE[part]] if self._heads is not None and headed else None
-        return _threshold(rule, head.threshold if head is not None else BORDER)
+        for judge in self._judges[SIDE[part]]:
+            if any(self._rules[place].id == rule.id for place in judge.places):
+                return _threshold(rule, judge.side.threshold)
+        return _threshold(rule, BORDER)
 
     def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
         """Look at each exchange; all windows of all readings go through the encoder as one batch."""
@@ -165,38 +177,46 @@ class MeaningDetector:
         """Let go of the encoder."""
         self._encoder.close()
 
-    def _headed(self, side: str) -> list[int]:
-        """Places of the rules that have a head on this side."""
-        if self._heads is None or side not in self._heads.sides:
-            return []
-        width = self._heads.sides[side].weight.shape[1]
-        dim = self._encoder.encode(["a"]).shape[1]
-        if width != dim:
-            raise HeadsError(
-                f"heads were taught on vectors of {width} numbers, the encoder gives {dim}",
-                "take the encoder that their card names, or train heads for this one: `wardlaw gate train`",
-            )
-        return [place for place, rule in enumerate(self._rules) if rule.id in self._columns and _wants(rule)]
+    def _headed(self, side: str) -> list[_Judge]:
+        """The heads of this side, each with the rules that it judges."""
+        judges = []
+        for heads in self._heads.every if self._heads else ():
+            if side not in heads.sides:
+                continue
+            width = heads.sides[side].weight.shape[1]
+            dim = self._encoder.encode(["a"]).shape[1]
+            if width != dim:
+                raise HeadsError(
+                    f"heads were taught on vectors of {width} numbers, the encoder gives {dim}",
+                    "take the encoder that their card names, or train heads for this one: `wardlaw gate train`",
+                )
+            columns = {rule: column for column, rule in enumerate(heads.rules)}
+            places = [
+                place
+                for place, rule in enumerate(self._rules)
+                if _wants(rule) and self._heads is not None and self._heads.of(rule) is heads
+            ]
+            if places:
+                judges.append(_Judge(heads.sides[side], places, [columns[self._rules[place].id] for place in places]))
+        return judges
 
     def _judge_by_heads(self, side: str, rows: Sequence[Reading], vectors: Floats, seen: Sequence[_Seen]) -> None:
-        if self._heads is None:
-            return
-        head = self._heads.sides[side]
         by_part: dict[Part, list[int]] = {}
         for row, reading in enumerate(rows):
             by_part.setdefault(reading.part, []).append(row)
         for part, members in by_part.items():
-            places = [place for place in self._by_head[side] if part in self._rules[place].watches]
-            columns = [self._columns[self._rules[place].id] for place in places]
             foreign = others([rows[row].text for row in members])
-            scored_rows = head_scores(head, vectors[members], columns, foreign).tolist()
-            for row, scored in zip(members, scored_rows, strict=True):
-                for place, score in zip(places, scored, strict=True):
-                    rule = self._rules[place]
-                    threshold = _threshold(rule, head.threshold)
-                    self._note(seen[rows[row].place], rule, rows[row], score, threshold, calibrated=True)
-                    if min(head.unsure, threshold) <= score < threshold:
-                        seen[rows[row].place].unsure.add(rule.id)
+            for judge in self._judges[side]:
+                watching = [at for at, place in enumerate(judge.places) if part in self._rules[place].watches]
+                columns = [judge.columns[at] for at in watching]
+                rules = [self._rules[judge.places[at]] for at in watching]
+                scored_rows = head_scores(judge.side, vectors[members], columns, foreign).tolist()
+                for row, scored in zip(members, scored_rows, strict=True):
+                    for rule, score in zip(rules, scored, strict=True):
+                        threshold = _threshold(rule, judge.side.threshold)
+                        self._note(seen[rows[row].place], rule, rows[row], score, threshold, calibrated=True)
+                        if min(judge.side.unsure, threshold) <= score < threshold:
+                            seen[rows[row].place].unsure.add(rule.id)
 
     def _judge_by_examples(self, side: str, rows: Sequence[Reading], vectors: Floats, seen: Sequence[_Seen]) -> None:
         if not self._by_example[side]:

@@ -13,7 +13,7 @@ from guard.encoders import Adapter, open_encoder
 from guard.encoders.shared import shared
 from guard.encoders.source import find, is_default
 from guard.encoders.static import StaticEncoder
-from guard.trained.heads import Heads, HeadsError, shipped_for
+from guard.trained.heads import Heads, HeadsError, shipped
 from rules.schema import Constitution
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def meaning_detectors(
     opened = shared(("encoder", *which), lambda: open_encoder(encoder, adapter=adapter))
     try:
         meaning = MeaningDetector(constitution, opened, found, topics=thorough, latin=is_default(encoder))
-        if thorough or found is None or found.static is None:
+        if thorough or found is None or any(each.static is None for each in found.every):
             return [meaning]
         static = shared(("static", *which), lambda: StaticEncoder(encoder, adapter=adapter))
         try:
@@ -54,10 +54,9 @@ def meaning_detectors(
 
 
 def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None) -> Heads | None:
-    folder = shipped_for(constitution) if heads == "shipped" else heads
-    if folder is None:
+    found = shipped(constitution) if heads == "shipped" else heads and Heads.load(Path(heads)).within(constitution)
+    if not found:
         return None
-    found = Heads.load(Path(folder))
     weights = find(encoder).weights
     if found.encoder == weights:
         return found
@@ -66,6 +65,6 @@ def _heads(constitution: Constitution, encoder: str, heads: Path | Literal["ship
         _log.warning("the shipped heads are for another encoder than `%s`: rules are judged by their examples", encoder)
         return None
     raise HeadsError(
-        f"heads `{folder}` are for encoder `{found.encoder}`, and `{encoder}` is `{weights}`",
+        f"heads `{heads}` are for encoder `{found.encoder}`, and `{encoder}` is `{weights}`",
         "give the encoder they were taught on, or train heads for this one: `wardlaw gate train`",
     )

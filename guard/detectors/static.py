@@ -13,7 +13,7 @@ from guard.detectors._readings import asked_before, in_context, worth_reading
 from guard.detectors._taught import SIDE
 from guard.detectors.base import NOTHING, Cover, Scan, parts
 from guard.exchange import Exchange
-from guard.trained.heads import ANSWERED, Heads, HeadsError
+from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
 from guard.trained.scripts import POORLY_READ, is_other
 from rules.schema import Constitution, Part, Rule
 
@@ -67,33 +67,35 @@ class StaticDetector:
         """
         self._encoder = encoder
         self._heads = heads
-        self._sides = heads.static or {}
+        # A text is clear where all that judge it say so.
+        self._sides = {
+            side: [of.static[side] for of in heads.every if of.static and side in of.static] for side in SIDES
+        }
         dim = encoder.encode(["a"]).shape[1]
-        for clear in self._sides.values():
+        for clear in (clear for side in self._sides.values() for clear in side):
             if clear.hidden.shape[1] != dim:
                 raise HeadsError(
                     f"static tier was taught on vectors of {clear.hidden.shape[1]} numbers, the encoder gives {dim}",
                     "train the heads again: `wardlaw gate train`",
                 )
-        self._latin = any(side.other is not None for side in heads.sides.values())
-        known = frozenset(heads.rules)
+        self._latin = any(side.other is not None for of in heads.every for side in of.sides.values())
         # What has no head may be broken by a text that all heads find harmless: such parts are never called clear.
         self._blind = frozenset(
             part
             for part in Part
             for rule in constitution
             if part in rule.watches and rule.detect and rule.detect.meaning
-            if rule.id not in known or rule.detect.meaning.threshold != "auto" or SIDE[part] not in self._sides
+            if rule.detect.meaning.threshold != "auto" or not self._sees(rule, SIDE[part])
         )
 
     @property
     def identity(self) -> str:
         """The encoder and the heads."""
-        return f"static/1:{self._encoder.identity}:{self._heads.digest}"
+        return f"static/1:{self._encoder.identity}:{self._heads.identity}"
 
     def covers(self, rule: Rule, part: Part) -> Cover:
         """The rules that have a head, in parts where every rule has one."""
-        if rule.detect is None or rule.detect.meaning is None or rule.id not in self._heads.taught:
+        if rule.detect is None or rule.detect.meaning is None or self._heads.of(rule) is None:
             return Cover(why_not="it has no head for the rule")
         if part in self._blind:
             return Cover(why_not=f"some rule that watches the {part} has no head, or a threshold of its own")
@@ -117,15 +119,20 @@ class StaticDetector:
                         owners.append((place, side))
         if texts:
             vectors = self._encoder.encode(texts)
-            for side, clear in self._sides.items():
+            for side, tiers in self._sides.items():
                 rows = [row for row, (_, owner) in enumerate(owners) if owner == side]
-                if rows:
+                for clear in tiers if rows else ():
                     high = clear.logits(vectors[rows] if len(rows) < len(texts) else vectors) >= clear.below
                     unclear.update(owners[row][0] for row, is_high in zip(rows, high.tolist(), strict=True) if is_high)
         return [
             NOTHING if place in unclear else _CLEAR_BUT if self._reads_poorly(exchange) else _CLEAR
             for place, exchange in enumerate(exchanges)
         ]
+
+    def _sees(self, rule: Rule, side: str) -> bool:
+        """Whether the heads that judge a rule have a static tier on a side."""
+        heads = self._heads.of(rule)
+        return heads is not None and heads.static is not None and side in heads.static
 
     def _reads_poorly(self, exchange: Exchange) -> bool:
         """Whether some of it is in a script that the encoder is weak on: the meaning detector would have said so, and

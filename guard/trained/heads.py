@@ -4,6 +4,7 @@ heads.safetensors     a side (`asked`, `answered`): weight (rules, dim), bias (r
 adapter.safetensors   the encoder's low-rank deltas, where the encoder was tuned
 static.safetensors    the static tier's heads, where there is one
 card.json             data, digests, seeds, figures, promises
+also/NAME/            heads for further rules, taught later on the same vectors: no adapter of their own
 
 HeadsError            a folder of heads cannot be used
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -100,7 +102,32 @@ class Heads:
     adapter: Path | None = None
     """The adapter's file; None where the encoder is as it came."""
     digest: str = ""
-    """Of all files but the card; empty for heads that were never saved."""
+    """Of its files but the card; empty for heads that were never saved."""
+    also: tuple[Heads, ...] = ()
+    """Heads for further rules on the vectors of the same encoder and adapter, each with thresholds of its own."""
+
+    @property
+    def every(self) -> tuple[Heads, ...]:
+        """These, and those that stand beside them."""
+        return (self, *self.also)
+
+    @property
+    def identity(self) -> str:
+        """The digests of `every`."""
+        return "+".join(heads.digest for heads in self.every)
+
+    def of(self, rule: Rule) -> Heads | None:
+        """Which of `every` judges a rule: the first that was taught by its words and examples, else by earlier ones."""
+        known = [heads for heads in self.every if rule.id in heads.taught]
+        if not known:
+            return None
+        digest = teaching_digest(rule)
+        return next((heads for heads in known if heads.taught[rule.id] == digest), known[0])
+
+    def within(self, constitution: Constitution) -> Self:
+        """The same, without what stands beside them and judges no rule of the constitution."""
+        used = {id(self.of(rule)) for rule in constitution}
+        return replace(self, also=tuple(heads for heads in self.also if id(heads) in used))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -128,6 +155,13 @@ class Heads:
                     f"card and heads do not belong together; {_AGAIN}",
                 )
         adapter = folder / "adapter.safetensors"
+        also = tuple(cls.load(beside.parent) for beside in sorted(folder.glob("also/*/card.json")))
+        for beside in also:
+            if beside.encoder != encoder or beside.adapter or beside.also:
+                raise HeadsError(
+                    f"heads `{folder}`: those of `also/{beside.card.get('name')}` belong to another encoder",
+                    "teach them again on these: `wardlaw gate train --onto`",
+                )
         return cls(
             rules,
             taught,
@@ -137,6 +171,7 @@ class Heads:
             _static(folder / "static.safetensors"),
             adapter if adapter.is_file() else None,
             _digest(folder),
+            also,
         )
 
     def save(self, folder: Path, adapter: Path | None = None) -> None:
@@ -159,6 +194,9 @@ class Heads:
         }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "card.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "also", ignore_errors=True)
+        for beside in self.also:
+            beside.save(folder / "also" / str(beside.card["name"]))
         for name, data in files.items():
             if data is None:  # of the heads that lay here before: it would be taken for a part of these
                 (folder / name).unlink(missing_ok=True)
@@ -184,13 +222,17 @@ class Heads:
         """
         sides = {**self.sides, side: replace(self.sides[side], threshold=threshold, unsure=min(unsure, threshold))}
         promises = {**_mapping(self.card.get("promises")), side: dict(promise)}
-        return replace(self, sides=sides, card={**self.card, "promises": promises})
+        # Scores are calibrated in each, so that one threshold serves all of them.
+        also = tuple(
+            heads.with_threshold(side, threshold, unsure, promise) if side in heads.sides else heads
+            for heads in self.also
+        )
+        return replace(self, sides=sides, card={**self.card, "promises": promises}, also=also)
 
     def stale(self, constitution: Constitution) -> tuple[str, ...]:
         """Rules whose words or examples are others than those their heads were taught by."""
-        return tuple(
-            rule.id for rule in constitution if rule.id in self.taught and self.taught[rule.id] != teaching_digest(rule)
-        )
+        judges = ((rule, self.of(rule)) for rule in constitution)
+        return tuple(rule.id for rule, heads in judges if heads and heads.taught[rule.id] != teaching_digest(rule))
 
 
 def teaching_digest(rule: Rule) -> str:
@@ -202,15 +244,19 @@ def teaching_digest(rule: Rule) -> str:
     return hashlib.blake2b(json.dumps(taught, sort_keys=True, ensure_ascii=False).encode(), digest_size=8).hexdigest()
 
 
-def shipped_for(constitution: Constitution, folder: Path = SHIPPED) -> Path | None:
-    """The shipped heads that know most of the constitution's rules; None where none knows any."""
-    ids = {rule.id for rule in constitution}
-    best: tuple[int, Path] | None = None
+def shipped(constitution: Constitution, folder: Path = SHIPPED) -> Heads | None:
+    """The shipped heads that know most of the constitution's rules; None where none knows any.
+
+    Raises:
+        HeadsError: they cannot be read.
+    """
+    best: tuple[int, Heads] | None = None
     for card in sorted(folder.glob("*/card.json")):
-        known = len(ids & set(_mapping(_card(card.parent).get("rules"))))
+        heads = Heads.load(card.parent)
+        known = sum(heads.of(rule) is not None for rule in constitution)
         if known and (best is None or known > best[0]):
-            best = known, card.parent
-    return best[1] if best else None
+            best = known, heads
+    return best[1].within(constitution) if best else None
 
 
 def _card(folder: Path) -> dict[str, Any]:

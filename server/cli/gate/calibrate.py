@@ -155,15 +155,15 @@ def _check_rows(sides: dict[str, list[tuple[str, Exchange]]], budget: float) -> 
 
 
 def _heads(given: str, constitution: Constitution) -> Heads:
-    from guard.trained.heads import Heads, shipped_for
+    from guard.trained.heads import Heads, shipped
 
-    folder = shipped_for(constitution) if given == "shipped" else Path(given)
-    if folder is None:
+    heads = shipped(constitution) if given == "shipped" else Heads.load(Path(given)).within(constitution)
+    if heads is None:
         raise WardlawError(
             "no shipped heads know any of these rules",
             "train some with `wardlaw gate train` and name them with --heads",
         )
-    return Heads.load(folder)
+    return heads
 
 
 def _scored(

@@ -91,8 +91,8 @@ def test_heads_of_another_encoder_are_refused_with_both_names(opened, saved, sma
 def test_shipped_heads_of_another_encoder_give_way_to_examples_and_the_log_says_so(
     opened, saved, rule, monkeypatch, caplog
 ):
-    folder = saved(encoder="files:another")
-    monkeypatch.setattr("guard.detectors.opening.shipped_for", lambda constitution: folder)
+    heads = Heads.load(saved(encoder="files:another"))
+    monkeypatch.setattr("guard.detectors.opening.shipped", lambda constitution: heads)
     with caplog.at_level(logging.WARNING):
         (meaning,) = opened("shipped")
     assert meaning.covers(rule, Part.PROMPT).by == "meaning:examples"
@@ -100,7 +100,7 @@ def test_shipped_heads_of_another_encoder_give_way_to_examples_and_the_log_says_
 
 
 def test_shipped_heads_that_know_none_of_the_rules_are_passed_over(opened, rule, monkeypatch):
-    monkeypatch.setattr("guard.detectors.opening.shipped_for", lambda constitution: None)
+    monkeypatch.setattr("guard.detectors.opening.shipped", lambda constitution: None)
     (meaning,) = opened("shipped")
     assert meaning.covers(rule, Part.PROMPT).by == "meaning:examples"
 

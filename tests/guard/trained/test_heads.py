@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from guard.trained.heads import (
     Heads,
     HeadsError,
     Side,
-    shipped_for,
+    shipped,
     teaching_digest,
 )
 from rules.schema import Part
@@ -237,10 +238,47 @@ def test_the_shipped_heads_that_know_most_rules_are_taken(make_rule, constitute,
     heads_of(sides={ASKED: side(rules=1)}, rules=("theft",)).save(tmp_path / "a")
     heads_of().save(tmp_path / "b")
     both = constitute(make_rule("theft"), make_rule("fire"))
-    assert shipped_for(both, tmp_path) == tmp_path / "b"
-    assert shipped_for(constitute(make_rule("fire")), tmp_path) == tmp_path / "b"
-    assert shipped_for(constitute(make_rule("other")), tmp_path) is None
-    assert shipped_for(both, tmp_path / "nowhere") is None
+    best = Heads.load(tmp_path / "b").digest
+    for constitution in (both, constitute(make_rule("fire"))):
+        found = shipped(constitution, tmp_path)
+        assert found is not None
+        assert found.digest == best
+    assert shipped(constitute(make_rule("other")), tmp_path) is None
+    assert shipped(both, tmp_path / "nowhere") is None
+
+
+def test_heads_for_further_rules_stand_beside_the_first_ones_and_only_those_of_use_are_taken(
+    make_rule, constitute, tmp_path
+):
+    beside = [
+        replace(heads_of(sides={ASKED: side(rules=1)}, rules=(name,)), card={"name": name}) for name in ("rain", "snow")
+    ]
+    replace(heads_of(), also=tuple(beside)).save(tmp_path / "b")
+    found = Heads.load(tmp_path / "b")
+    assert [heads.rules for heads in found.every] == [found.rules, ("rain",), ("snow",)]
+    assert len(found.identity.split("+")) == 3
+    rain = make_rule("rain")
+    assert [heads.rules for heads in found.within(constitute(rain)).also] == [("rain",)]
+    assert found.of(rain) is found.also[0]
+    assert found.of(make_rule("hail")) is None
+    moved = found.with_threshold(ASKED, 0.75, 0.5, {"budget": 0.01})
+    assert [heads.sides[ASKED].threshold for heads in moved.every] == [0.75] * 3
+
+
+def test_a_rule_taught_twice_is_judged_by_the_heads_that_were_taught_by_its_present_words(make_rule, tmp_path):
+    rule = make_rule("fire")
+    newer = replace(heads_of(rules=("fire",), sides={ASKED: side(rules=1)}), card={"name": "newer"})
+    newer = replace(newer, taught={"fire": teaching_digest(rule)})
+    both = replace(heads_of(), also=(newer,))
+    assert both.of(rule) is newer
+    assert both.of(make_rule("fire", rule="Say something else entirely.")) is both
+
+
+def test_heads_beside_others_that_belong_to_another_encoder_are_refused(tmp_path):
+    stranger = replace(heads_of(rules=("rain",), sides={ASKED: side(rules=1)}), card={"name": "rain"}, encoder="else")
+    replace(heads_of(), also=(stranger,)).save(tmp_path / "b")
+    with pytest.raises(HeadsError, match="also/rain` belong to another encoder"):
+        Heads.load(tmp_path / "b")
 
 
 @pytest.mark.skipif(not SHIPPED.is_dir(), reason="no heads are shipped yet")
@@ -248,9 +286,8 @@ def test_the_shipped_heads_load_and_none_of_their_rules_is_stale():
     from rules.load import load
 
     constitution = load("base").constitution
-    folder = shipped_for(constitution)
-    assert folder is not None
-    found = Heads.load(folder)
+    found = shipped(constitution)
+    assert found is not None
     assert found.stale(constitution) == ()
     assert set(found.sides) == {ASKED, ANSWERED}
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 3_000_000
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 5_000_000
