@@ -14,7 +14,7 @@ from typing import Literal
 from rules.errors import Location
 from rules.load import Loaded
 from rules.schema import Example, Rule, Text
-from rules.words import listed, quoted
+from rules.words import did_you_mean, listed, quoted
 
 ENOUGH = 3
 """Examples on each side below which a head or a prototype is drawn from too little."""
@@ -252,6 +252,20 @@ def cut_text(rule: Rule, company: Company) -> Iterator[Found]:
     """An unquoted text ends where YAML sees a comment that may belong to it, as in `order #1234`."""
     for keys, word in company.cuts[rule.id]:
         yield keys, f"has a text that ends before {quoted(word)}", "quote the line if the rest belongs to it"
+
+
+@lint("warning")
+def unknown_hazard_code(rule: Rule, _: Company) -> Iterator[Found]:
+    """A hazard names a code that its system does not have; a system that is not in the crosswalk may have any."""
+    from rules.hazards import crosswalk
+
+    known = crosswalk().systems if rule.hazards else {}
+    for index, hazard in enumerate(rule.hazards):
+        system, _colon, code = hazard.partition(":")
+        if system in known and code not in known[system].codes:
+            codes = known[system].codes
+            what = f"has the hazard {quoted(hazard)}, and {quoted(system)} has no code {quoted(code)}"
+            yield ("hazards", index), what, did_you_mean(code, codes, f"its codes are {listed(codes)}")
 
 
 @lint("error")

@@ -88,7 +88,7 @@ class Rule(Closed):
     sources: tuple[NonEmpty, ...] = ()
     """Where the topic comes from: papers, policies, laws."""
 
-    hazards: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+:[A-Za-z0-9_.-]+$")], ...] = ()
+    hazards: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+:[A-Za-z0-9_./-]+$")], ...] = ()
     """Codes in hazard systems, each `system:code`, as `llama-guard-3:S9`."""
 
     severity: Severity = Severity.MEDIUM

@@ -19,25 +19,11 @@ from guard.judging.answers import TOP, first_word, share, whole
 from guard.judging.asker import Unreadable
 from guard.judging.pieces import Piece
 from guard.models.base import Ask, Reply, Sampling
+from rules.hazards import Exactness, crosswalk
 from rules.schema import Rule
 
-_MLCOMMONS = {
-    "S1": "violent-crimes",
-    "S2": "non-violent-crimes",
-    "S3": "sex-related-crimes",
-    "S4": "child-sexual-exploitation",
-    "S5": "defamation",
-    "S6": "specialized-advice",
-    "S7": "privacy",
-    "S8": "intellectual-property",
-    "S9": "indiscriminate-weapons",
-    "S10": "hate",
-    "S11": "suicide-and-self-harm",
-    "S12": "sexual-content",
-}
-"""The categories that are hazards of MLCommons 1.0. Elections (S13) and code interpreter abuse (S14) are Meta's own."""
-
-_CODES = (*_MLCOMMONS, "S13", "S14")
+_CODES = tuple(f"S{number}" for number in range(1, 15))
+_ELSEWHERE = "mlcommons-1.0:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +42,7 @@ class LlamaGuard:
     @property
     def labels(self) -> Mapping[str, Hazards]:
         """Category -> what rules call it."""
-        return {
-            code: frozenset(
-                {f"{self.system}:{code}"} | ({f"mlcommons-1.0:{_MLCOMMONS[code]}"} if code in _MLCOMMONS else set())
-            )
-            for code in self.codes
-        }
+        return {code: _called(f"{self.system}:{code}") for code in self.codes}
 
     def knows(self, model: str) -> bool:
         """Whether the model is of this version."""
@@ -105,6 +86,12 @@ class LlamaGuard:
             {rule_id: score for rule_id, score in scores.items() if score},
             {rule_id: why for rule_id, score in scores.items() if not score},
         )
+
+
+def _called(own: str) -> Hazards:
+    """A category, and the hazard of MLCommons that means the same: elections and code interpreter abuse have none."""
+    same = (other for other, exact in crosswalk().links(own).items() if exact is Exactness.SAME)
+    return frozenset({own, *(other for other in same if other.startswith(_ELSEWHERE))})
 
 
 def _unsafe(reply: Reply, said: float) -> float:

@@ -20,32 +20,24 @@ from guard.judging.answers import LEAST_MASS, TOP, whole
 from guard.judging.asker import Unreadable
 from guard.judging.pieces import Piece
 from guard.models.base import Ask, Reply, Sampling, TokenLogprob
+from rules.hazards import Exactness, crosswalk
 from rules.schema import Rule
 
-_LABELS: Mapping[str, tuple[str, ...]] = {
-    "Violent": ("violent", "mlcommons-1.0:violent-crimes", "mlcommons-1.0:indiscriminate-weapons"),
-    "Non-violent Illegal Acts": ("non-violent-illegal-acts", "mlcommons-1.0:non-violent-crimes"),
-    "Sexual Content or Sexual Acts": (
-        "sexual-content",
-        "mlcommons-1.0:sexual-content",
-        "mlcommons-1.0:sex-related-crimes",
-        "mlcommons-1.0:child-sexual-exploitation",
-    ),
-    "PII": ("pii", "mlcommons-1.0:privacy"),
-    "Suicide & Self-Harm": ("suicide-and-self-harm", "mlcommons-1.0:suicide-and-self-harm"),
-    "Unethical Acts": (
-        "unethical-acts",
-        "mlcommons-1.0:hate",
-        "mlcommons-1.0:defamation",
-        "lamda:disproven-theories",
-        "lamda:malicious-conspiracies",
-    ),
-    "Politically Sensitive Topics": ("politically-sensitive-topics", "lamda:parties-and-elections"),
-    "Copyright Violation": ("copyright-violation", "mlcommons-1.0:intellectual-property"),
-    "Jailbreak": ("jailbreak",),
+_LABELS: Mapping[str, str] = {
+    "Violent": "violent",
+    "Non-violent Illegal Acts": "non-violent-illegal-acts",
+    "Sexual Content or Sexual Acts": "sexual-content",
+    "PII": "pii",
+    "Suicide & Self-Harm": "suicide-and-self-harm",
+    "Unethical Acts": "unethical-acts",
+    "Politically Sensitive Topics": "politically-sensitive-topics",
+    "Copyright Violation": "copyright-violation",
+    "Jailbreak": "jailbreak",
 }
-"""Category -> what rules call it: the model's own system first. It is coarser than MLCommons: a label is about every
-rule that carries one of its hazards, and no category stands for specialised advice."""
+"""Category -> its code in the model's own system. It is coarser than MLCommons: a label is about every rule that
+carries a hazard which is the same or a part of it, and no category stands for specialised advice."""
+
+_ELSEWHERE = ("mlcommons-1.0:", "lamda:")
 
 _LINE = re.compile(r"(Safety|Categories|Refusal):[ \t]*(.*)")
 _GRADES = {"Safe": 0.0, "Controversial": 0.5, "Unsafe": 1.0}
@@ -63,7 +55,7 @@ class Qwen3Guard:
     @property
     def labels(self) -> Mapping[str, Hazards]:
         """Category -> what rules call it."""
-        return {label: frozenset({f"qwen3guard:{own}", *others}) for label, (own, *others) in _LABELS.items()}
+        return {label: _called(f"qwen3guard:{own}") for label, own in _LABELS.items()}
 
     def knows(self, model: str) -> bool:
         """Whether the model is a Qwen3Guard-Gen."""
@@ -103,6 +95,13 @@ class Qwen3Guard:
             return Reading({**dict.fromkeys(others, 0.0), **broken}, reason=reason)
         why = f"the answer names the unknown category `{unknown[0][:40]}`"
         return Reading(broken, dict.fromkeys(others, why))
+
+
+def _called(own: str) -> Hazards:
+    """A category, and the hazards elsewhere that are the same or a part of it."""
+    links = crosswalk().links(own).items()
+    within = (other for other, exact in links if exact in (Exactness.SAME, Exactness.NARROWER))
+    return frozenset({own, *(other for other in within if other.startswith(_ELSEWHERE))})
 
 
 def _lines(text: str, *, refusal: bool) -> dict[str, str]:

@@ -135,13 +135,14 @@ def _acting(decision: Decision, guard: Guard) -> dict[str, list[Side]]:
 def _told_rules(
     ids: Iterable[str], where: Mapping[str, list[Side]], guard: Guard, language: str
 ) -> list[dict[str, Any]]:
-    """Rules with their title, why and where, in the order given."""
+    """Rules with their title, why, hazards and where, in the order given."""
     rules = {rule.id: rule for rule in guard.gate.constitution}
     return [
         {
             "id": each,
             "title": rules[each].title.say(language),
             "why": rules[each].why.say(language),
+            "hazards": list(rules[each].hazards),
             "where": where.get(each, []),
         }
         for each in ids

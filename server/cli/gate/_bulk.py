@@ -19,7 +19,7 @@ from guard.training.sets import Line, as_line, read_raw
 from rules.errors import WardlawError
 from server.cli._bar import counting
 from server.cli._summary import counted
-from server.cli.gate._projection import as_dict, dump
+from server.cli.gate._projection import as_dict, dump, in_system
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Exchanges:
                 yield error
 
 
-def judge_file(gate: Gate, lines: Exchanges, out: Path | None, *, quiet: bool) -> Bulk:
+def judge_file(gate: Gate, lines: Exchanges, out: Path | None, *, quiet: bool, hazards: str | None = None) -> Bulk:
     """Judge every line and write its verdict: `id`, `line` and `verdict`, one object a line, in the same order.
 
     Args:
@@ -84,6 +84,7 @@ def judge_file(gate: Gate, lines: Exchanges, out: Path | None, *, quiet: bool) -
         out: where to write, packed where the name ends in .gz; put in its place when it is whole. None is standard
             output.
         quiet: show no progress.
+        hazards: a hazard system in whose codes each row also says, under `hazards`, what was found.
 
     Raises:
         WardlawError: it cannot be written.
@@ -98,6 +99,8 @@ def judge_file(gate: Gate, lines: Exchanges, out: Path | None, *, quiet: bool) -
                 bulk.actions[str(verdict.action)] += 1
                 bulk.rules.update(verdict.broken)
                 row = {"id": line.fields.get("id"), "line": line.number, "verdict": as_dict(verdict)}
+                if hazards is not None:
+                    row["hazards"] = in_system(verdict, gate.constitution, hazards)
                 file.write((dump(row) + "\n").encode())
             advance(len(batch))
     return bulk

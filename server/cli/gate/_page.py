@@ -12,6 +12,7 @@ from guard.exchange import Exchange
 from guard.gate import Gate
 from guard.verdict import Coverage, Finding, Verdict
 from rules.actions import Action
+from rules.hazards import called, crosswalk
 from server.cli._printable import printable
 from server.cli._summary import counted
 
@@ -33,8 +34,10 @@ _WORTH_SAYING = 0.005
 Span = tuple[int, int]
 
 
-def show(gate: Gate, exchange: Exchange, verdict: Verdict, *, language: str = "en") -> None:
-    """Write the page to standard output: in colour on a terminal, else plain, with ⟦ ⟧ round what was found."""
+def show(gate: Gate, exchange: Exchange, verdict: Verdict, *, language: str = "en", hazards: str | None = None) -> None:
+    """Write the page to standard output: in colour on a terminal, else plain, with ⟦ ⟧ round what was found.
+
+    With `hazards`, a hazard system, also what was found in its codes."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
@@ -50,6 +53,9 @@ def show(gate: Gate, exchange: Exchange, verdict: Verdict, *, language: str = "e
         _indented(console, _findings(verdict.findings, titles))
         if len(verdict.findings) > _MOST:
             console.print(f"  and {len(verdict.findings) - _MOST:,} more", style="dim")
+    if hazards is not None and verdict.broken:
+        _heading(console, f"hazards, {hazards}")
+        _indented(console, _hazards(gate, verdict, hazards, language))
     _below(console, verdict, titles)
     _heading(console, "stages")
     _indented(console, _stages(gate, verdict))
@@ -139,6 +145,17 @@ def _findings(findings: Sequence[Finding], titles: dict[str, str]) -> Table:
             finding.view,
             f"{finding.span[0]}-{finding.span[1]}",
         )
+    return table
+
+
+def _hazards(gate: Gate, verdict: Verdict, system: str, language: str) -> Table:
+    known = crosswalk().systems.get(system)
+    table = _table("rule", "code", "title")
+    for rule, codes in called(gate.constitution, verdict.broken, system).items():
+        for code in codes or ("-",):
+            titled = known.codes.get(code) if known else None
+            says = titled.title.say(language) if titled else ("" if codes else "the crosswalk leads to no code")
+            table.add_row(rule, code, printable(says))
     return table
 
 

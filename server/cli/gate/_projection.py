@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from guard.verdict import Verdict
+from rules.hazards import called
+from rules.schema import Constitution
 
 
 def as_dict(verdict: Verdict, *, digits: int = 6) -> dict[str, Any]:
@@ -39,6 +41,13 @@ def as_dict(verdict: Verdict, *, digits: int = 6) -> dict[str, Any]:
         },
         "constitution": verdict.constitution,
     }
+
+
+def in_system(verdict: Verdict, constitution: Constitution, system: str) -> dict[str, Any]:
+    """What is found, in the codes of a hazard system: all of them, and those of each broken rule."""
+    rules = called(constitution, verdict.broken, system)
+    named = dict.fromkeys(code for each in rules.values() for code in each)
+    return {"system": system, "codes": list(named), "rules": {rule: list(each) for rule, each in rules.items()}}
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:

@@ -14,11 +14,12 @@ from server.cli.gate import _options
 
 if TYPE_CHECKING:
     from guard.exchange import Exchange
+    from guard.gate import Gate
 
 _SECTIONS = {
     "What to judge": ("file", "response", "messages", "jsonl"),
     "Gate": (*_options.SECTION, "thorough"),
-    "Output": ("as_json", "out", "skip_bad", "lang", "quiet"),
+    "Output": ("hazards", "as_json", "out", "skip_bad", "lang", "quiet"),
 }
 
 
@@ -36,6 +37,9 @@ _SECTIONS = {
 @click.option("--skip-bad", is_flag=True, help="With --jsonl, pass over bad lines and count them.")
 @_options.gate_options
 @click.option("--thorough", is_flag=True, help="Let every stage look, also where an earlier one has settled the text.")
+@click.option(
+    "--hazards", metavar="SYSTEM", help="Say what is found in the codes of a hazard system, as `llama-guard-3`."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--lang", default="en", show_default=True, help="Language of the rules' titles.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
@@ -49,6 +53,7 @@ def command(
     skip_bad: bool,
     chosen: _options.Chosen,
     thorough: bool,
+    hazards: str | None,
     as_json: bool,
     lang: str,
     quiet: bool,
@@ -68,20 +73,24 @@ def command(
         what = f"{' and '.join(f'`{name}`' for name in given)} were given" if given else "there is nothing to judge"
         raise click.UsageError(f"{what}\n  hint: give one of TEXT (`-` is stdin), --file, --messages, --jsonl")
     if jsonl is not None:
-        return _bulk(jsonl, out, skip_bad, response, (chosen, thorough), as_json, quiet)
+        return _bulk(jsonl, out, skip_bad, response, (chosen, thorough, hazards), as_json, quiet)
     if out is not None or skip_bad:
         raise click.UsageError("--out and --skip-bad go with --jsonl")
     exchange = _exchange(text, file, response, messages)
     with _options.open_gate(chosen, thorough=thorough) as gate:
+        _known(hazards, gate)
         verdict = gate.judge(exchange)
         if as_json:
-            from server.cli.gate._projection import as_dict, dump
+            from server.cli.gate._projection import as_dict, dump, in_system
 
-            click.echo(dump(as_dict(verdict), indent=2))
+            told = as_dict(verdict)
+            if hazards is not None:
+                told["hazards"] = in_system(verdict, gate.constitution, hazards)
+            click.echo(dump(told, indent=2))
         else:
             from server.cli.gate._page import show
 
-            show(gate, exchange, verdict, language=lang)
+            show(gate, exchange, verdict, language=lang, hazards=hazards)
     return int(bool(verdict.findings) or verdict.action != "allow")
 
 
@@ -95,12 +104,20 @@ def _bulk(
     if response is not None:
         raise click.UsageError("--response goes with one prompt; in --jsonl a line has its own `response`")
     lines = Exchanges(name, skip_bad=skip_bad)
-    chosen, thorough = options
+    chosen, thorough, hazards = options
     with _options.open_gate(chosen, thorough=thorough) as gate:
-        bulk = judge_file(gate, lines, out, quiet=quiet)
+        _known(hazards, gate)
+        bulk = judge_file(gate, lines, out, hazards=hazards, quiet=quiet)
     # Where the verdicts go to standard output, the summary must not stand among them.
     click.echo(dump(summed(bulk)) if as_json else "\n".join(summary(bulk)), err=out is None)
     return int(bulk.actions.total() > bulk.actions["allow"] or bulk.found > 0)
+
+
+def _known(hazards: str | None, gate: Gate) -> None:
+    from rules.hazards import known_system
+
+    if hazards is not None:
+        known_system(hazards, gate.constitution)
 
 
 def _exchange(text: str | None, file: Path | None, response: str | None, messages: Path | None) -> Exchange:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from rules.hazards import crosswalk
 from rules.schema import Example, Rule, Text
 from server.cli._printable import printable
 
@@ -41,7 +42,7 @@ def _lines(rule: Rule, where: str, digest: str, language: str) -> Iterator[str]:
         f"{each.prompt if isinstance(each.prompt, str) else each.prompt[-1].content}" for each in rule.demonstrations
     ]
     yield from _section("demonstrations of a critique and revision", shown, "- ")
-    yield from _section("hazards", [", ".join(rule.hazards)] if rule.hazards else [])
+    yield from _section("hazards", [_hazard(each, language) for each in rule.hazards], "- ")
     yield from _section("sources", list(rule.sources), "- ")
 
 
@@ -69,6 +70,14 @@ def _detectors(rule: Rule) -> list[str]:
         lines.append(f"meaning, threshold {rule.detect.meaning.threshold}")
     lines.append(f"judge, {rule.detect.judge.when}; if a detector cannot answer: {rule.on_error}")
     return lines
+
+
+def _hazard(hazard: str, language: str) -> str:
+    """A hazard with its title, where its system is known."""
+    system, _, code = hazard.partition(":")
+    known = crosswalk().systems.get(system)
+    entry = known.codes.get(code) if known else None
+    return f"{hazard}  {entry.title.say(language)}" if entry else hazard
 
 
 def _example(example: Example) -> str:

@@ -37,6 +37,7 @@ async def test_a_broken_rule_flags_its_categories_and_names_itself(stand: Callab
             "id": "kraken-summoning",
             "title": "Summoning the kraken",
             "why": "It sinks the ships of people who did not ask for it.",
+            "hazards": ["mlcommons-1.0:violent-crimes", "sea-1:K1"],
             "where": ["prompt"],
         }
     ]

@@ -94,6 +94,7 @@ async def test_the_object_is_given_where_it_is_asked_for(stand: Callable[..., An
             "id": "kraken-summoning",
             "title": "Summoning the kraken",
             "why": "It sinks the ships of people who did not ask for it.",
+            "hazards": [],
             "where": ["prompt"],
         }
     ]
