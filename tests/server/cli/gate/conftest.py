@@ -20,6 +20,7 @@ rules:
     title: {en: Helping to build a weapon, zh: 帮助制造武器}
     rule: Do not give instructions that make it easier to build a weapon.
     why: A working recipe reaches everyone who asks.
+    hazards: ["llama-guard-3:S9", "sea-1:K1"]
     watches: [prompt, response]
     on: {prompt: block, response: revise}
     detect: {patterns: [{literal: pipe bomb}, {literal: 炸弹}], meaning: null}

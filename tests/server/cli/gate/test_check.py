@@ -42,6 +42,34 @@ def test_the_page_of_a_text_with_a_span(gate):
     assert ran.err == ""
 
 
+def test_what_is_found_is_told_in_the_codes_of_a_hazard_system(gate):
+    found = gate("check", "a pipe bomb", "--json", "--hazards", "llama-guard-2").json["hazards"]
+    assert found == {"system": "llama-guard-2", "codes": ["S8"], "rules": {"weapon-help": ["S8"]}}
+    assert "hazards" not in gate("check", "a pipe bomb", "--json").json
+    page = plain(gate("check", "a pipe bomb", "--hazards", "llama-guard-2").out)
+    assert re.search(r"hazards, llama-guard-2\n +rule +code +title\n +weapon-help +S8 +Indiscriminate weapons\n", page)
+
+
+def test_a_rule_that_a_hazard_system_has_no_code_for_is_said_so(gate):
+    page = gate("check", "a pipe bomb", "--hazards", "aegis-2.0").out
+    assert re.search(r"weapon-help +- +the crosswalk leads to no code", page)
+    own = gate("check", "a pipe bomb", "--json", "--hazards", "sea-1").json["hazards"]
+    assert own["codes"] == ["K1"]
+
+
+def test_an_unknown_hazard_system_is_refused(gate):
+    ran = gate("check", "a pipe bomb", "--hazards", "llama-gard-3")
+    assert ran.code == 2
+    assert "did you mean `llama-guard-3`?" in ran.err
+
+
+def test_each_line_of_a_file_is_told_in_the_codes_of_a_hazard_system(gate, folder):
+    (folder / "rows.jsonl").write_text('{"prompt": "a pipe bomb"}\n{"prompt": "good morning"}\n', encoding="utf-8")
+    gate("check", "--jsonl", "rows.jsonl", "--out", "told.jsonl", "--hazards", "mlcommons-1.0")
+    rows = [json.loads(line) for line in (folder / "told.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["hazards"]["codes"] for row in rows] == [["indiscriminate-weapons"], []]
+
+
 def test_nothing_found_is_exit_code_0_and_said_so(gate):
     ran = gate("check", "good morning")
     assert ran.code == 0
