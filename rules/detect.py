@@ -19,7 +19,8 @@ class Pattern(Closed):
     """Plain words, found in any letter case and only as whole words where the script has word borders."""
 
     regex: NonEmpty | None = None
-    """A regular expression without lookaround and backreferences, found in any letter case (RE2 syntax)."""
+    """A regular expression without lookaround and backreferences, found in any letter case (RE2 syntax). Of one with a
+    group `(?P<value>...)`, as `pin: (?P<value>[0-9]{4})`, that group alone is the hit, and is all that is redacted."""
 
     watches: tuple[Part, ...] | None = None
     """The parts to look in; those of the rule where this is left out."""

@@ -21,6 +21,9 @@ MAX_SPANS = 256
 """Hits reported of one pattern in one text; the last one reaches to the end of the text, so that nothing after it
 goes unmarked. Without a bound, `a(.*b)?` over a text of `a`s would cost quadratic time."""
 
+VALUE = "value"
+"""The name of the group that a hit is, where an expression has one: what stands before it is seen and not marked."""
+
 MAX_MEMORY = 8 << 20
 """Bytes that RE2 may use for one pattern."""
 
@@ -157,11 +160,14 @@ def spans(entry: Entry, text: str, data: bytes, at: int = 0) -> Iterator[tuple[i
     """
     before, after = entry.borders
     search = entry.regexp.search
+    group = entry.regexp.groupindex.get(VALUE, 0)
     ascii_only = len(data) == len(text)
     byte = char = count = 0
     # Past the end RE2 would find an empty hit at the end again and again.
     while at <= len(data) and (match := search(data, at)):
-        first, last = match.span()
+        first, last = match.span(group)
+        if first < 0:  # the group stands in a branch that was not taken
+            first, last = match.span()
         if first == last:
             at = last + 1
             continue
