@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from guard.exchange import Exchange
+from guard.training.bank import HARMLESS
 from guard.training.near import LIKE, Grams, groups, near_any, plain
 from guard.training.recipe import Recipe, Source
 from guard.training.rows import Row
@@ -147,7 +148,7 @@ def _split(
     for place, row in enumerate(rows):
         if row.pair is not None:  # twins share the group of whichever stands first
             number[place] = twin.setdefault(row.pair, number[place])
-    benign_sources = {row.source for row in rows} - {row.source for row in rows if row.harmful}
+    benign_sources = {row.source for row in rows} - {row.source for row in rows if row.harmful} - {HARMLESS}
     paired = {number[place] for place, row in enumerate(rows) if row.pair is not None}
     for_choice = set(_some(sorted(paired), int(len(paired) * chosen), rng))
     for_promise: set[int] = set()

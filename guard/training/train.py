@@ -20,11 +20,11 @@ from guard.gate import Gate
 from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest
 from guard.trained.scoring import any_logit
 from guard.trained.scripts import others
-from guard.training.bank import bank_rows
+from guard.training.bank import bank_rows, pack_rows
 from guard.training.batches import text_of
 from guard.training.calibrate import CalibrationError, fit_platt, unsure_from
 from guard.training.clearing import clearing
-from guard.training.fit import fit
+from guard.training.fit import fit, fit_few
 from guard.training.pool import Pool, example_rows, pool_of
 from guard.training.recipe import Recipe
 from guard.training.rows import HARMFUL, SAFE, LabelError, Row, prompt_text, read_rows, source_of
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     Scores: TypeAlias = NDArray[np.float64]
 
 Told = Callable[[str], None]
+
+_CHOSEN_OF_FEW = 0.2
+"""The share of pairs held out where there are few of them: enough to calibrate by."""
 
 ENOUGH = 20
 """Held-out rows of either label that a calibration of its own takes."""
@@ -63,6 +66,8 @@ class Training:
     encoder: str = "default"
     tuned: bool = True
     """Whether the encoder learns too; without it heads alone are fitted, in seconds."""
+    onto: Heads | None = None
+    """Heads whose encoder is used as it was tuned for them; all rules are then ones that they do not know."""
     how: Tuning = field(default_factory=Tuning)
     budget: float = 0.01
     """The share of benign traffic that the whole gate may flag."""
@@ -91,7 +96,15 @@ def train(what: Training, out: Path, told: Told = lambda line: None) -> Heads:
     reference = SentenceEncoder(what.encoder, threads=what.how.threads)
     adapter: Adapter | None = None
     losses: list[float] = []
-    if what.tuned:
+    if what.onto is not None:
+        adapter = Adapter.load(what.onto.adapter) if what.onto.adapter else None
+        encoder = open_encoder(what.encoder, adapter=adapter)
+        sides = {
+            side: fit_few(encode(encoder, rows), rows, rules, what.how.seed)
+            for side, rows in _by_side(pool.teach).items()
+            if any(row.harmful for row in rows)
+        }
+    elif what.tuned:
         tuned = tune(reference, pool.teach, rules, what.how, told)
         adapter, sides, losses = tuned.adapter, tuned.sides, tuned.losses
         encoder = open_encoder(what.encoder, adapter=adapter)
@@ -130,7 +143,8 @@ def gather_pool(what: Training) -> Pool:
         raise LabelError(
             "no rule is looked for by meaning, so there is no head to teach", "give rules with `detect: {}`"
         )
-    pool = pool_of(gather(what, rules), check_texts(what.check), what.recipe, seed=what.how.seed)
+    chosen = 0.1 if what.onto is None else _CHOSEN_OF_FEW
+    pool = pool_of(gather(what, rules), check_texts(what.check), what.recipe, seed=what.how.seed, chosen=chosen)
     _refuse_one_class(pool.teach)
     answers = {row.harmful for row in pool.teach if row.answers}
     if len(answers) == 1:  # heads taught by them would give every answer that label; examples judge instead
@@ -160,7 +174,7 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
     heads = Heads(tuple(rules), digests, taught.encoder, sides, card)
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "heads"
-        heads.save(saved, _saved(adapter, Path(scratch)))
+        heads.save(saved, None if what.onto else _saved(adapter, Path(scratch)))
         heads = Heads.load(saved)
         heads = promised(what, heads, encoder, pool.calibrate, told)
         heads = with_static(what, heads, encoder, adapter, pool, held_out, told)
@@ -171,11 +185,13 @@ def gather(what: Training, rules: Sequence[str]) -> list[Row]:
     """The rows of all sources, before anything is drawn or left out."""
     rows = example_rows(what.constitution)
     if what.bank:
-        rows += bank_rows(rules)
+        rows += bank_rows(rules) if what.onto is None else pack_rows(rules)
     for path in find_files(what.data) if what.data else ():
         source = what.recipe.source(source_of(path))
         if source is not None:
             rows += read_rows(path, rules, _categories(what, source.categories), prompts_too=source.prompts_too)
+    if what.onto is not None:  # what breaks another rule may break these too: it says nothing of them
+        rows = [row for row in rows if row.rules or not row.harmful]
     return rows
 
 
@@ -370,7 +386,8 @@ def _card(what: Training, pool: Pool, losses: Sequence[float], figures: dict[str
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "constitution": constitution_digest(what.constitution),
-        "tuned": what.tuned,
+        "name": what.constitution.name,
+        "tuned": what.tuned and what.onto is None,
         "settings": {**asdict(what.how), "budget": what.budget, "unsure": what.unsure},
         "machine": f"{platform.machine()}, torch {torch.__version__}",
         "sources": {name: {**counts, **_origin(what.recipe, name)} for name, counts in pool.sources.items()},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "Data": ("rules", "data", "check", "recipe_file", "bank"),
-    "Teaching": ("encoder", "heads_only", "passes", "rate", "rank", "seed", "threads"),
+    "Teaching": ("encoder", "heads_only", "onto", "passes", "rate", "rank", "seed", "threads"),
     "Thresholds": ("budget", "unsure"),
     "Output": ("out", "quiet"),
 }
@@ -62,6 +62,11 @@ _NONE = "-"
 )
 @click.option("--heads-only", is_flag=True, help="Leave the encoder as it is: faster, and less exact.")
 @click.option(
+    "--onto",
+    metavar="FOLDER|shipped",
+    help="Teach only the rules that these heads do not know, on their vectors, and put the new heads beside them.",
+)
+@click.option(
     "--passes",
     type=click.FloatRange(min=0, min_open=True),
     help="Passes over the rows when the encoder is tuned.  [default: the recipe's, or 3]",
@@ -90,6 +95,7 @@ def command(
     bank: bool,
     encoder: str,
     heads_only: bool,
+    onto: str | None,
     passes: float | None,
     rate: float | None,
     rank: int | None,
@@ -109,10 +115,11 @@ def command(
     """
     tuning = {"passes": passes, "rate": rate, "rank": rank}
     for name, value in tuning.items():
-        if heads_only and value is not None:
-            raise click.UsageError(
-                f"`--{name}` is of tuning the encoder, and --heads-only leaves it as it is\n  hint: take one of them"
-            )
+        for option, given in (("--heads-only", heads_only), ("--onto", onto)):
+            if given and value is not None:
+                raise click.UsageError(
+                    f"`--{name}` is of tuning the encoder, and {option} leaves it as it is\n  hint: take one of them"
+                )
     _out.check_free(out)
     from guard.encoders.source import find
     from guard.training.recipe import Recipe
@@ -122,11 +129,13 @@ def command(
     recipe = Recipe.load(recipe_file) if recipe_file else Recipe(only_named=False)
     notes = _notes(data, check, recipe)
     find(encoder)  # a wrong name is told before the rows are gathered, which takes minutes
+    from guard.training.onto import train_onto
     from guard.training.train import Training, train
     from guard.training.tune import Tuning
 
-    given: dict[str, Any] = {name: value for name, value in tuning.items() if value is not None}
-    how = replace(Tuning(seed=seed, threads=threads, passes=recipe.prompts), **given)
+    beside = None if onto is None else _beside(onto)
+    chosen: dict[str, Any] = {name: value for name, value in tuning.items() if value is not None}
+    how = replace(Tuning(seed=seed, threads=threads, passes=recipe.prompts), **chosen)
     what = Training(
         constitution,
         data,
@@ -143,12 +152,20 @@ def command(
         with _telling(quiet=quiet) as told:
             for note in notes:
                 told(note)
-            heads = train(what, partial, told)
+            heads = train(what, partial, told) if beside is None else train_onto(what, beside, partial, told)
         if out.is_dir():
             out.rmdir()  # empty, as was seen
         partial.rename(out)
-    _show(heads)
-    click.echo("\n".join(_next(heads, rules, encoder, check, out)))
+    made = heads if beside is None else heads.also[-1]
+    _show(made)
+    click.echo("\n".join(_next(made, rules, encoder, check, out)))
+
+
+def _beside(given: str) -> Heads:
+    """The heads to put new ones beside."""
+    from guard.trained.heads import SHIPPED, Heads
+
+    return Heads.load(SHIPPED / "base" if given == "shipped" else Path(given))
 
 
 def _notes(data: Sequence[Path], check: Sequence[Path], recipe: Recipe) -> list[str]:

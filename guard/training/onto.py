@@ -1,0 +1,55 @@
+"""Heads for further rules, taught on the vectors of heads that are there already: minutes, and no encoder to tune.
+
+A rule that is new, or whose words or examples were changed, gets a head of its own beside the others, with a threshold
+of its own promise. What was there keeps its figures.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from guard.trained.heads import Heads
+from guard.training.rows import LabelError
+from guard.training.train import Told, Training, train
+from rules.schema import Constitution, Rule
+
+
+def train_onto(what: Training, heads: Heads, out: Path, told: Told = lambda line: None) -> Heads:
+    """Teach the rules that `heads` does not know, and write a folder with these heads and the new ones beside them.
+
+    Args:
+        what: data and settings; of its constitution, only rules without a current head are taught.
+        heads: whose encoder and adapter are used.
+        out: folder; made where it is not there, written only when all else is done.
+        told: called with lines of progress.
+
+    Raises:
+        LabelError: every rule has a current head, or the data cannot be used.
+        CalibrationError: the benign rows cannot carry the promise.
+        EncoderError: the encoder cannot be loaded.
+    """
+    fresh = unknown(what.constitution, heads)
+    if not fresh:
+        raise LabelError(
+            f"every rule of `{what.constitution.name}` that is looked for by meaning has a head already",
+            "use these heads as they are, or give rules that they do not know",
+        )
+    told(f"to teach: {len(fresh)} of {len(what.constitution)} rules: {', '.join(rule.id for rule in fresh)}")
+    few = Constitution(name=what.constitution.name, title=what.constitution.title, rules=tuple(fresh))
+    with tempfile.TemporaryDirectory() as scratch:
+        made = train(replace(what, constitution=few, onto=heads), Path(scratch) / "heads", told)
+        beside = [each for each in heads.also if each.card.get("name") != few.name]
+        replace(heads, also=(*beside, made)).save(out)
+    return Heads.load(out)
+
+
+def unknown(constitution: Constitution, heads: Heads) -> list[Rule]:
+    """The rules that are looked for by meaning and have no head, or one that was taught by other words or examples."""
+    stale = heads.stale(constitution)
+    return [
+        rule
+        for rule in constitution
+        if rule.detect and rule.detect.meaning and (heads.of(rule) is None or rule.id in stale)
+    ]
