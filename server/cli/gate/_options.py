@@ -73,50 +73,61 @@ def unsure_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of the gate."""
+    return rules_option(_chosen(command, SECTION, _MODELS))
 
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of the gate but the rules, which it is told in another way."""
+    return _chosen(command, SECTION[1:], _MODELS)
+
+
+def _chosen(
+    command: Callable[..., Any], names: tuple[str, ...], options: tuple[Callable[..., Any], ...]
+) -> Callable[..., Any]:
     @wraps(command)
     def wrapped(**given: Any) -> Any:
-        return command(chosen=Chosen(**{name: given.pop(name) for name in SECTION}), **given)
+        return command(chosen=Chosen(**{name: given.pop(name) for name in names}), **given)
 
-    options = (
-        rules_option,
-        click.option(
-            "--encoder",
-            default="default",
-            show_default=True,
-            metavar="ID|PATH",
-            help="A sentence-transformers model for the meaning stage; `default` is all-MiniLM-L6-v2.",
-        ),
-        click.option(
-            "--heads",
-            default="shipped",
-            show_default=True,
-            metavar="FOLDER",
-            help="Folder of trained heads; `shipped` are the project's own, `none` judges by examples alone.",
-        ),
-        click.option("--no-meaning", is_flag=True, help="Look for patterns alone; loads no model."),
-        click.option(
-            "--judge",
-            metavar="MODEL",
-            help="A chat model, as in `wardlaw generate`, that is asked about the rules left unsure.",
-        ),
-        click.option(
-            "--judge-mode",
-            type=click.Choice(["quote", "logprobs"]),
-            default="quote",
-            show_default=True,
-            help="`quote`: it quotes what breaks the rule and says why; `logprobs`: one word, and how likely it is.",
-        ),
-        click.option(
-            "--guard-model",
-            metavar="MODEL",
-            help="A guard model (Llama Guard, ShieldGemma, Qwen3Guard, ...) that is asked about the rules left unsure.",
-        ),
-    )
     made = cast("Callable[..., Any]", wrapped)
     for option in reversed(options):  # decorators stack: the last one applied is shown first
         made = option(made)
     return made
+
+
+_MODELS = (
+    click.option(
+        "--encoder",
+        default="default",
+        show_default=True,
+        metavar="ID|PATH",
+        help="A sentence-transformers model for the meaning stage; `default` is all-MiniLM-L6-v2.",
+    ),
+    click.option(
+        "--heads",
+        default="shipped",
+        show_default=True,
+        metavar="FOLDER",
+        help="Folder of trained heads; `shipped` are the project's own, `none` judges by examples alone.",
+    ),
+    click.option("--no-meaning", is_flag=True, help="Look for patterns alone; loads no model."),
+    click.option(
+        "--judge",
+        metavar="MODEL",
+        help="A chat model, as in `wardlaw generate`, that is asked about the rules left unsure.",
+    ),
+    click.option(
+        "--judge-mode",
+        type=click.Choice(["quote", "logprobs"]),
+        default="quote",
+        show_default=True,
+        help="`quote`: it quotes what breaks the rule and says why; `logprobs`: one word, and how likely it is.",
+    ),
+    click.option(
+        "--guard-model",
+        metavar="MODEL",
+        help="A guard model (Llama Guard, ShieldGemma, Qwen3Guard, ...) that is asked about the rules left unsure.",
+    ),
+)
 
 
 def open_gate(chosen: Chosen, *, thorough: bool = False) -> Gate:
@@ -125,10 +136,19 @@ def open_gate(chosen: Chosen, *, thorough: bool = False) -> Gate:
     Raises:
         WardlawError: rules, encoder, heads or models cannot be used.
     """
-    from guard.gate import Gate
     from rules.load import load
 
-    constitution = load(*chosen.rules).constitution
+    return build_gate(chosen, load(*chosen.rules).constitution, thorough=thorough)
+
+
+def build_gate(chosen: Chosen, constitution: Constitution, *, thorough: bool = False) -> Gate:
+    """The gate of these rules, with the detectors that the options name.
+
+    Raises:
+        WardlawError: encoder, heads or models cannot be used.
+    """
+    from guard.gate import Gate
+
     return Gate.build(
         constitution,
         encoder=None if chosen.no_meaning or chosen.encoder == "none" else chosen.encoder,
