@@ -50,6 +50,8 @@ _WANTED: Mapping[str, str] = {
 """Kind of a fault, as pydantic names it -> what may stand there."""
 _OF_KUBERNETES = re.compile(r"WARDLAW(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 """What a cluster sets in every pod beside a service called `wardlaw`. One of them has the name of our port."""
+_OF_CONSTITUTIONS: tuple[Keys, ...] = (("constitutions",), ("shadow", "candidates"))
+"""Settings that are maps from names to packs and files."""
 _MAX_FILE = 2**20
 
 
@@ -231,9 +233,11 @@ class _Reading:
             yield SettingsError(f"{self._where(loc)}unknown key {quoted(loc[-1])}{inside}", hint)
             return
         message = _WANTED.get(details["type"]) or details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if loc[:1] == ("constitutions",) and details["type"] in _WANTED:
-            message = "should be a list of packs and files" if loc[1:] else "should be a map of names to such lists"
-        if details["type"] == "string_pattern_mismatch" and loc[:1] == ("constitutions",):
+        maps = next((keys for keys in _OF_CONSTITUTIONS if loc[: len(keys)] == keys), None)
+        if maps and details["type"] in _WANTED:
+            is_inside = len(loc) > len(maps)
+            message = "should be a list of packs and files" if is_inside else "should be a map of names to such lists"
+        if details["type"] == "string_pattern_mismatch" and maps:
             message = "is no name: one has small letters, digits, `-` and `_`, a letter or digit first"
         # The value is not shown: it may be a secret that stands in the wrong place.
         what = f"{self._where(loc)}`{_dotted(loc)}` {message[:1].lower()}{message[1:]}".replace("'", "`")

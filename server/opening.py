@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from server.parts import Parts
 from server.reload import Reloaded, Reloader
 from server.running import Running
 from server.settings import ServerSettings, UpstreamSettings, is_loopback
+from server.shadow.candidates import Candidates
+from server.shadow.judging import Shadowing
 from server.telemetry.telemetry import ServerTelemetry
 from server.watching import Watching
 
@@ -49,6 +52,8 @@ class Opened:
     door: KeyDoor | OpenDoor
     guards: InForce
     mender: ChatModel | None
+    candidates: Candidates
+    shadowing: Shadowing | None = None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     _closed: bool = False
 
@@ -62,18 +67,25 @@ class Opened:
             self._start(self.door.refresh())
         if settings.reload.watch:
             own = set(packs())
-            named = [source for sources in settings.constitutions.values() for source in sources if source not in own]
+            all_sources = (*settings.constitutions.values(), *settings.shadow.candidates.values())
+            named = [source for sources in all_sources for source in sources if source not in own]
             if named:
                 watching = Watching(
                     named,
-                    lambda: self.reloader.files,
+                    lambda: (*self.reloader.files, *self.candidates.files),
                     lambda: self.reloader.reload("file"),
                     settle_ms=settings.reload.settle_ms,
                 )
                 self._start(watching.run())
+        if self.shadowing is not None:
+            self.shadowing.start()
         try:
             yield
         finally:
+            if self.shadowing is not None:
+                until = self.parts.running.drain_until
+                left = settings.drain_s if until is None else max(0.0, until - time.monotonic())
+                await self.shadowing.close(left)
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -109,6 +121,8 @@ class Opened:
         while True:
             metrics.in_flight.set(self.limits.in_flight)
             metrics.backlog.set(self.audit.health().waiting)
+            if self.shadowing is not None:
+                metrics.shadow_waiting.set(self.shadowing.waiting)
             metrics.shed(self.limits.shed - told)
             told = self.limits.shed
             await asyncio.sleep(_GAUGES_S)
@@ -138,6 +152,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     url = database_url(settings.database, settings.folder)
     audit: Keeper | None = None
     built: dict[str, Built] = {}
+    candidates: Candidates | None = None
     try:
         audit = await asyncio.to_thread(
             open_audit, settings.audit, url=url, folder=settings.folder, worker=f"w{os.getpid()}"
@@ -146,17 +161,21 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
         mender = _mender(settings, upstream)
         for name, each in loaded.items():
             built[name] = await asyncio.to_thread(build, each, settings, mender)
+        candidates = Candidates(settings, mender)
+        await asyncio.to_thread(candidates.open)
         telemetry = ServerTelemetry(settings.log)
     except BaseException:
         for ready in built.values():
             ready.guard.close()
+        if candidates is not None:
+            candidates.close()
         if audit is not None:
             await audit.close()
         await upstream.close()
         raise
     for name, ready in built.items():
         _tell_of_revisions(name, ready.constitution, settings)
-    guards = InForce({name: each.guard for name, each in built.items()})
+    guards = InForce({name: each.guard for name, each in built.items()}, percent=settings.rollout.percent)
     metrics = telemetry.metrics
     digests: dict[str, str] = {}
 
@@ -166,19 +185,63 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
         digests.update(reloader.digests)
 
     reloader = Reloader(settings, built, guards, mender, on_reloaded=reloaded)
-    limits = ServerLimits(settings.limits, door, workers=settings.workers, gate_wait=reloader.wait_s)
+    reloader.candidates = candidates
+    shadowing = None
+    if settings.shadow.candidates:
+        shadowing = Shadowing(
+            guards, audit.keep_shadow, metrics, share=settings.shadow.share, queue=settings.shadow.queue
+        )
+        _follow(candidates, shadowing, telemetry)
+    candidates.attach(guards)
+    rolled = candidates.wait_s if settings.rollout.percent else lambda: 0.0
+    limits = ServerLimits(
+        settings.limits, door, workers=settings.workers, gate_wait=lambda: max(reloader.wait_s(), rolled())
+    )
     metrics.constitutions(reloader.digests, digests)
     digests.update(reloader.digests)
     running = Running(reloader=reloader)
     running.faults["reviser"] = lambda: guards.fault
     running.faults["audit"] = lambda: audit.health().fault
     running.blocked = lambda: _audit_blocks(settings, audit)
+    running.faults["candidate"] = lambda: candidates.fault
+    if shadowing is not None:
+        running.candidates = partial(_candidates_told, settings, candidates, shadowing)
     if isinstance(door, KeyDoor):
         running.faults["keys"] = lambda: door.fault
     if parent is not None:
         running.reload_others = lambda: _tell(parent, settings.workers - 1)
-    parts = Parts(settings, guards, upstream, audit, door, limits, telemetry, running)
-    return Opened(parts, reloader, audit, telemetry, limits, door, guards, mender)
+    parts = Parts(settings, guards, upstream, audit, door, limits, telemetry, running, shadowing)
+    return Opened(parts, reloader, audit, telemetry, limits, door, guards, mender, candidates, shadowing)
+
+
+def _follow(candidates: Candidates, shadowing: Shadowing, telemetry: ServerTelemetry) -> None:
+    """Let counts and metrics follow the candidates that are loaded."""
+    before: dict[str, str] = {}
+
+    def changed(digests: dict[str, str]) -> None:
+        shadowing.begin(digests)
+        telemetry.metrics.constitutions(digests, before, candidates=True)
+        before.update(digests)
+
+    candidates.on_changed = changed
+
+
+def _candidates_told(
+    settings: ServerSettings, candidates: Candidates, shadowing: Shadowing, details: bool
+) -> dict[str, dict[str, Any]]:
+    """Each constitution's candidate, as `/healthz` and `POST /admin/reload` tell it."""
+    counts = shadowing.told()
+    told: dict[str, dict[str, Any]] = {}
+    for name in settings.shadow.candidates:
+        last = candidates.last.get(name)
+        told[name] = {
+            "digest": candidates.digests.get(name, ""),
+            "percent": settings.rollout.percent,
+            "load": last.told(details=details) if last else {},
+            **counts.get(name, {"judged": 0, "flips": {}, "dropped": {}}),
+            "waiting": shadowing.waiting,
+        }
+    return told
 
 
 def _check(settings: ServerSettings) -> None:

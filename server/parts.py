@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,7 @@ from server.upstreams.base import Upstream
 if TYPE_CHECKING:
     from server.audit import Audit
     from server.settings import ServerSettings
+    from server.shadow.given import Given, Look
 
 
 class Denied(WardlawError):
@@ -67,8 +68,19 @@ class Limits(Protocol):
 class Guards(Protocol):
     """The constitutions in force."""
 
-    def lease(self, name: str) -> AbstractContextManager[Guard]:
-        """The guard of a constitution as it is now; it is not closed before the lease ends, whatever is reloaded."""
+    def lease(self, name: str, key: str = "") -> AbstractContextManager[Guard]:
+        """The guard of a constitution as it is now, for a key; it is not closed before the lease ends, whatever is
+        reloaded."""
+
+
+class Shadow(Protocol):
+    """Candidates judged beside what is in force. Everything here costs microseconds and never raises."""
+
+    def collects(self, constitution: str) -> Given | None:
+        """What the texts of a model's answers are to be put into; None where the request is not to be judged again."""
+
+    def offer(self, record: Record, looks: Callable[[], list[Look]]) -> None:
+        """A request has been handled: judge its texts again, when there is time. Args: looks: makes the texts."""
 
 
 class Trace(Protocol):
@@ -110,3 +122,4 @@ class Parts:
     limits: Limits
     telemetry: Telemetry
     running: Running = field(default_factory=Running)
+    shadow: Shadow | None = None

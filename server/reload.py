@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rules.schema import Constitution
     from server.inforce import InForce
     from server.settings import ServerSettings
+    from server.shadow.candidates import Candidates
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +95,8 @@ class Reloader:
         self._mender = mender
         self._on_reloaded = on_reloaded
         self._lock = asyncio.Lock()
+        self.candidates: Candidates | None = None
+        """What is loaded again after the rules in force."""
         self.last: dict[str, Reloaded] = {}
         """Name -> what came of the last reload that was not `unchanged`, or that mended a failed one."""
 
@@ -142,6 +145,8 @@ class Reloader:
             if all(done.outcome == "unchanged" for done in results):
                 names = named(done.constitution for done in results)
                 _log.info("reloaded: nothing has changed in %s", names, extra={"why": why})
+            if self.candidates is not None:
+                await self.candidates.reload(why)
             return results
 
     async def rehearse(self) -> list[Reloaded]:

@@ -28,6 +28,12 @@ class Running:
     faults: dict[str, Callable[[], str]] = field(default_factory=dict)
     """Part -> says what is wrong with it, or nothing: for `/healthz`."""
 
+    candidates: Callable[[bool], dict[str, dict[str, Any]]] = lambda _: {}
+    """Says of each constitution's candidate its digest, what came of its last load, and its counts; with details or
+    without."""
+    drain_until: float | None = None
+    """When what is in hand must have ended, by the monotonic clock; None while nobody has told it to stop."""
+
     blocked: Callable[[], str] = lambda: ""
     """Says why every request would fail, or nothing."""
 
@@ -53,4 +59,6 @@ class Running:
                 if details:
                     told[name]["reload"] = last.told()
                 told[name]["reload"]["at"] = last.at
+        for name, candidate in self.candidates(details).items():
+            told[name]["candidate"] = candidate
         return told

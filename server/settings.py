@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
@@ -165,11 +165,40 @@ class ReloadSettings(Closed):
 
     watch: bool = True
     """Load the rules again when one of their files changes; SIGHUP and `POST /admin/reload` do it in any case."""
-    tests: Literal["off", "report", "no_worse", "strict"] = "no_worse"
-    """What the rules' own tests decide. `report`: nothing, they are counted; `no_worse`: a test that passes under the
-    rules in force must pass under the new ones; `strict`: all must pass."""
+    tests: Literal["off", "report", "contract", "no_worse", "strict"] = "no_worse"
+    """What the rules' own tests decide. `report`: nothing, they are counted; `contract`: every rule must keep its
+    contract; `no_worse`: a test that passes and a contract that is kept under the rules in force must be so under the
+    new ones; `strict`: all tests must pass and all contracts be kept."""
     settle_ms: Annotated[int, Field(ge=10, le=60_000)] = 300
     """Milliseconds without a further change before the files are read: editors write in several steps."""
+
+
+class ShadowSettings(Closed):
+    """Candidates: constitutions that are judged beside those in force, on the same traffic and without effect."""
+
+    candidates: Mapping[Name, tuple[str, ...]] = Field(default_factory=dict)
+    """Name of a constitution in force -> packs, files and folders of its candidate. A list without a name is the
+    candidate of `default`."""
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of requests that are judged by the candidate too."""
+    queue: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Requests that wait for that in a worker; those beyond are dropped and counted."""
+    required: bool = False
+    """Do not start where a candidate cannot be used. Else that is said in the log and `/healthz`, and the server starts
+    without it."""
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _are_lists(cls, given: Any) -> Any:
+        return _lists_by_name(given)
+
+
+class RolloutSettings(Closed):
+    """The candidate in force for some keys."""
+
+    percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Percent of keys that are under the candidate, fully enforced. Which ones depends on the key's id alone: they stay
+    the same over restarts and workers, and a larger percentage keeps those of a smaller one. Without keys, 0 or 100."""
 
 
 class LogSettings(Closed):
@@ -227,6 +256,8 @@ class ServerSettings(Closed):
     tell: TellSettings = TellSettings()
     audit: AuditSettings = AuditSettings()
     reload: ReloadSettings = ReloadSettings()
+    shadow: ShadowSettings = ShadowSettings()
+    rollout: RolloutSettings = RolloutSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="before")
@@ -238,11 +269,7 @@ class ServerSettings(Closed):
     @classmethod
     def _are_lists(cls, given: Any) -> Any:
         """One source is a list of one, and a list without a name is the default's."""
-        if isinstance(given, str | list | tuple):
-            given = {"default": given}
-        if not isinstance(given, Mapping):
-            return given
-        return {name: (each,) if isinstance(each, str) else each for name, each in given.items()}
+        return _lists_by_name(given)
 
     @field_validator("constitutions")
     @classmethod
@@ -251,6 +278,32 @@ class ServerSettings(Closed):
             if not sources:
                 raise refusal([((name,), f"the constitution `{name}` names no rules", "name a pack or a file")])
         return constitutions
+
+    @model_validator(mode="after")
+    def _have_what_they_stand_beside(self) -> Self:
+        candidates = self.shadow.candidates
+        for name, sources in candidates.items():
+            at = ("shadow", "candidates", name)
+            if name not in self.constitutions:
+                known = ", ".join(f"`{each}`" for each in self.constitutions)
+                raise refusal([(at, f"no constitution `{name}` is in force", f"in force: {known}")])
+            if not sources:
+                raise refusal([(at, f"the candidate of `{name}` names no rules", "name a pack or a file")])
+        if self.rollout.percent and not candidates:
+            hint = "name one: `--shadow candidate.yaml`, or `shadow.candidates` in the settings"
+            raise refusal([(("rollout", "percent"), "there is no candidate to roll out", hint)])
+        if self.auth == "none" and 0 < self.rollout.percent < 100:
+            hint = "set `auth: keys`, or give 0 or 100"
+            raise refusal([(("rollout", "percent"), "without keys everybody is the same client", hint)])
+        return self
+
+
+def _lists_by_name(given: Any) -> Any:
+    if isinstance(given, str | list | tuple):
+        given = {"default": given}
+    if not isinstance(given, Mapping):
+        return given
+    return {name: (each,) if isinstance(each, str) else each for name, each in given.items()}
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -162,6 +163,7 @@ class _Server(uvicorn.Server):
         """Begin to end; told a second time, end at once."""
         if self._running.draining:
             self.force_exit = self.should_exit = True
+            self._running.drain_until = time.monotonic()
             return
         self._running.draining = True
         _log.info("stopping: requests in hand may go on for %g s", self._settings.drain_s)
@@ -190,6 +192,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, let requests end, and tell those that do not that they are cut off."""
         self._running.draining = True
+        if not self.force_exit:
+            self._running.drain_until = time.monotonic() + self._settings.drain_s
         for server in self.servers:
             server.close()
         for sock in sockets or []:

@@ -113,6 +113,21 @@ def border_of(messages: Sequence[Message]) -> int:
     return 0
 
 
+def new_looks(messages: Sequence[Message]) -> list[Look]:
+    """What is judged of a prompt beside its older turns: its new messages, and all system texts. Nothing is taken to be
+    withheld."""
+    border = border_of(messages)
+    thread = _Thread()
+    looks: list[Look] = []
+    for index, message in enumerate(messages):
+        if index >= border:
+            looks += thread.looks(index, message)
+        elif message.role == "system" and message.content:
+            looks.append(Look(index, TEXT, Exchange((message,)), message.content))
+        thread.add(message)
+    return looks
+
+
 async def hear(post: Post, messages: Sequence[Message], tally: Tally) -> Heard:
     """Judge a prompt. Nothing is done yet; what was found stands in the tally."""
     heard = Heard()

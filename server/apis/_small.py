@@ -106,7 +106,7 @@ class SmallEndpoint:
     async def _message(self, error: UpstreamFault, caller: Caller) -> str:
         """The upstream's own words, where they break no rule."""
         try:
-            with self._parts.guards.lease(caller.constitution) as guard:
+            with self._parts.guards.lease(caller.constitution, caller.key) as guard:
                 verdict = await guard.gate.ajudge(Exchange.of("", error.told))
         except Exception:  # the fault is told all the same, and none of what was not judged
             return NOT_TOLD

@@ -47,6 +47,7 @@ def routes(parts: Parts) -> list[BaseRoute]:
         told = {
             "ok": not failed,
             "constitutions": {each.constitution: each.told() for each in done},
+            "candidates": running.candidates(True),
             "pid": running.pid,
             "workers": {"reloaded": 1, "told_to_reload": others},
         }
@@ -90,6 +91,11 @@ _RELOADED: dict[str, Any] = {
     "properties": {
         "ok": {"type": "boolean"},
         "constitutions": {"type": "object", "additionalProperties": {"type": "object", "required": ["outcome"]}},
+        "candidates": {
+            "type": "object",
+            "description": "Constitution -> its candidate: digest, what came of its last load, counts.",
+            "additionalProperties": {"type": "object", "required": ["digest"]},
+        },
         "pid": {"type": "integer"},
         "workers": {"type": "object", "required": ["reloaded", "told_to_reload"]},
     },

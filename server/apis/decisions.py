@@ -57,6 +57,9 @@ class DecisionTold(BaseModel):
     upstream_s: float | None = None
     ms: dict[str, float] | None = None
     content: dict[str, Any] | None = None
+    shadow: dict[str, Any] | None = Field(
+        None, description="What a candidate and the rules in force say to the same texts, where one was judged."
+    )
     feedback: list[dict[str, Any]] | None = None
 
 
@@ -144,7 +147,7 @@ _FOR_ALL = (
     "unscannable",
     "withheld",
 )
-_FOR_AUDITORS = ("key", "would", "findings", "seconds", "first_s", "upstream_s", "ms", "content")
+_FOR_AUDITORS = ("key", "would", "findings", "seconds", "first_s", "upstream_s", "ms", "content", "shadow")
 _OF_A_FINDING = ("rule", "part", "where", "span", "detector", "score", "enforced")
 
 
@@ -152,7 +155,7 @@ def _rules(parts: Parts, found: Found) -> list[dict[str, Any]]:
     """The rules with title and why, where the constitution in force is the one that was judged by."""
     said = {}
     try:
-        with parts.guards.lease(found.constitution) as guard:
+        with parts.guards.lease(found.constitution, found.key) as guard:
             if guard.gate.digest == found.digest:
                 said = {rule.id: rule for rule in guard.gate.constitution}
     except Denied:

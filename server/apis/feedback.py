@@ -110,7 +110,7 @@ def _wrong_rule(given: FeedbackGiven, found: Found, parts: Parts) -> str:
         return "name the rule that is meant, or that fits" if given.label == "wrong_rule" else ""
     known = {*found.rules, *(each["rule"] for each in found.findings)}
     try:
-        with parts.guards.lease(found.constitution) as guard:
+        with parts.guards.lease(found.constitution, found.key) as guard:
             known |= {rule.id for rule in guard.gate.constitution}
     except Denied:
         return ""  # its constitution is not in force any more, so nobody can say

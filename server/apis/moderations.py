@@ -125,8 +125,9 @@ async def moderate(asked: Asked) -> Told:
     messages = [_message(asked.headers.get(PART, "prompt"), each.text) for each in inputs]
     model = body.get("model")
     trace = parts.telemetry.begin(asked.headers)
-    with parts.guards.lease(asked.caller.constitution) as guard:
-        verdicts = await asyncio.gather(*(guard.gate.ajudge(Exchange((message,))) for message in messages))
+    with parts.guards.lease(asked.caller.constitution, asked.caller.key) as guard:
+        exchanges = [Exchange((message,)) for message in messages]
+        verdicts = await asyncio.gather(*map(guard.gate.ajudge, exchanges))
         moderation = Moderation(guard, decision_id(), inputs, verdicts)
         decision = moderation.decision
         record = Record(
@@ -139,6 +140,11 @@ async def moderate(asked: Asked) -> Told:
         )
         await parts.audit.keep(record)
         parts.telemetry.decided(record, trace)
+        if parts.shadow is not None and parts.shadow.collects(asked.caller.constitution) is not None:
+            part = Part(asked.headers.get(PART, "prompt"))
+            parts.shadow.offer(
+                record, lambda: [(each.where, part, one) for each, one in zip(inputs, exchanges, strict=True)]
+            )
         told = {
             "id": f"modr-{secrets.token_hex(12)}",
             "model": model if type(model) is str else "wardlaw",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.exc import DBAPIError
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest migration: what the code is written for."""
 
 _LOCK = 0x77617264_6C6177

@@ -15,6 +15,8 @@ from server.audit.drain import Drain
 from server.audit.journal import Journal, JournalFull
 from server.audit.row import encode
 from server.audit.settings import AuditSettings
+from server.audit.shadow import Compared
+from server.audit.shadow import encode as encode_shadow
 from server.parts import AuditFailed
 from server.record import Record
 
@@ -91,6 +93,21 @@ class Keeper:
             else:
                 self._refusing = ""
                 self._drain.wake()
+
+    def keep_shadow(self, compared: Compared) -> bool:
+        """Keep what a candidate said, if there is room to spare; whether it is kept.
+
+        It never takes the second half of the journal's room, which is for decisions: requests fail without it.
+        """
+        try:
+            payload = encode_shadow(compared)
+            if self._journal.waiting + len(payload) > self._settings.journal_bytes // 2:
+                return False
+            self._journal.append(payload)
+        except (JournalFull, OSError, orjson.JSONEncodeError):
+            return False
+        self._drain.wake()
+        return True
 
     def health(self) -> AuditHealth:
         """How it fares."""

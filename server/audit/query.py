@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from server.audit import shadow
 from server.audit.database import Database
 from server.audit.errors import AuditError
 from server.audit.row import JSON
@@ -42,6 +43,8 @@ class Filters:
     """Its name, or its digest or six letters and more that the digest begins with."""
     degraded: bool = False
     """Only those in which a detector failed."""
+    flips: Literal["any", "stricter", "milder", "other"] | None = None
+    """Only those that a candidate judges otherwise than the rules in force: at all, or in this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Found:
     withheld: list[str]
     ms: dict[str, float]
     content: dict[str, Any] | None
+    shadow: dict[str, Any] | None = None
+    """What a candidate said beside the rules in force, and they to the same texts: `server.audit.shadow.as_json`."""
 
     @property
     def cursor(self) -> Cursor:
@@ -84,6 +89,8 @@ class Found:
 
 
 FIELDS = tuple(Found.__slots__)
+_PARTS = (*JSON, "shadow")
+"""Fields that are told as JSON text in a table."""
 
 
 class Decisions:
@@ -104,7 +111,8 @@ class Decisions:
         from server.audit.tables import DECISIONS
 
         with self._database.read() as connection:
-            row = connection.execute(select(*_columns()).where(DECISIONS.c.id == decision)).first()
+            asked = select(*_columns()).select_from(_with_shadows()).where(DECISIONS.c.id == decision)
+            row = connection.execute(asked).first()
         return None if row is None else _found(row)
 
     def near(self, beginning: str, most: int = 3) -> list[str]:
@@ -147,9 +155,19 @@ class Decisions:
 
 
 def _columns() -> list[Any]:
-    from server.audit.tables import DECISIONS
+    from server.audit.tables import DECISIONS, SHADOWS
 
-    return [DECISIONS.c[name] for name in FIELDS]
+    return [
+        *(DECISIONS.c[name] for name in FIELDS if name != "shadow"),
+        *(SHADOWS.c[name].label(f"shadow_{name}") for name in shadow.COLUMNS),
+    ]
+
+
+def _with_shadows(*, only: bool = False) -> Any:
+    """Decisions with what a candidate said; Args: only: those of which one said something."""
+    from server.audit.tables import DECISIONS, SHADOWS
+
+    return DECISIONS.join(SHADOWS, SHADOWS.c.decision == DECISIONS.c.id, isouter=not only)
 
 
 def _page(
@@ -158,15 +176,23 @@ def _page(
     """The query of a page. Each filter alone is answered by an index that has the order too."""
     from sqlalchemy import select, text, tuple_
 
-    from server.audit.tables import DECISION_RULES, DECISIONS
+    from server.audit.tables import DECISION_RULES, DECISIONS, SHADOWS
 
-    asked = select(*_columns())
+    joined = _with_shadows(only=filters.flips is not None)
     at, id_ = DECISIONS.c.at, DECISIONS.c.id
+    # Ordered by the side table's own columns, else its index would find the rows and not their order.
     if filters.rule is not None:
-        # ordered by the side table's own columns, else its index would find the rows and not their order
-        asked = asked.join(DECISION_RULES, DECISION_RULES.c.decision == DECISIONS.c.id)
-        asked = asked.where(DECISION_RULES.c.rule == filters.rule)
+        joined = joined.join(DECISION_RULES, DECISION_RULES.c.decision == DECISIONS.c.id)
         at, id_ = DECISION_RULES.c.at, DECISION_RULES.c.decision
+    elif filters.flips is not None:
+        at, id_ = SHADOWS.c.at, SHADOWS.c.decision
+    asked = select(*_columns()).select_from(joined)
+    if filters.rule is not None:
+        asked = asked.where(DECISION_RULES.c.rule == filters.rule)
+    if filters.flips is not None:
+        asked = asked.where(text("shadows.flip <> ''"))  # in the words of its partial index
+        if filters.flips != "any":
+            asked = asked.where(SHADOWS.c.flip == filters.flips)
     if filters.since is not None:
         asked = asked.where(at >= filters.since)
     if filters.until is not None:
@@ -206,6 +232,8 @@ def _found(row: Row[Any]) -> Found:
     for name in JSON:
         if values[name] is not None:
             values[name] = orjson.loads(values[name])
+    beside = {name: values.pop(f"shadow_{name}") for name in shadow.COLUMNS}
+    values["shadow"] = None if beside["decision"] is None else shadow.as_json(shadow.read(beside))
     return Found(**values)
 
 
@@ -221,7 +249,7 @@ def as_json(found: Found) -> dict[str, Any]:
 def flat(found: Found) -> Mapping[str, Any]:
     """A decision as one row of a table: what has parts becomes JSON text."""
     told = as_json(found)
-    for name in JSON:
+    for name in _PARTS:
         told[name] = None if told[name] is None else orjson.dumps(told[name]).decode()
     return told
 

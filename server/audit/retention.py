@@ -16,7 +16,7 @@ _LOST_S = 24 * 3600
 
 
 def prune_some(database: Database, before: float, most: int = STEP) -> int:
-    """Delete the oldest decisions from before a time, with their rules and feedback.
+    """Delete the oldest decisions from before a time, with their rules, feedback and what candidates said to them.
 
     Args:
         before: seconds since the epoch.
@@ -27,7 +27,7 @@ def prune_some(database: Database, before: float, most: int = STEP) -> int:
     """
     from sqlalchemy import delete, select
 
-    from server.audit.tables import DECISION_RULES, DECISIONS, FEEDBACK
+    from server.audit.tables import DECISION_RULES, DECISIONS, FEEDBACK, SHADOWS
 
     with database.begin() as connection:
         oldest = select(DECISIONS.c.id).where(DECISIONS.c.at < before).order_by(DECISIONS.c.at, DECISIONS.c.id)
@@ -35,7 +35,10 @@ def prune_some(database: Database, before: float, most: int = STEP) -> int:
         if ids:
             connection.execute(delete(DECISION_RULES).where(DECISION_RULES.c.decision.in_(ids)))
             connection.execute(delete(FEEDBACK).where(FEEDBACK.c.decision.in_(ids)))
+            connection.execute(delete(SHADOWS).where(SHADOWS.c.decision.in_(ids)))
             connection.execute(delete(DECISIONS).where(DECISIONS.c.id.in_(ids)))
+        if len(ids) < most:  # those whose decision could not be kept
+            connection.execute(delete(SHADOWS).where(SHADOWS.c.at < before))
     return len(ids)
 
 

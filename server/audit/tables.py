@@ -68,6 +68,32 @@ DECISION_RULES = Table(
 )
 """Which rules were found broken in which decision: what filtering by rule reads."""
 
+_FLIPS = text("flip <> ''")
+
+SHADOWS = Table(
+    "shadows",
+    METADATA,
+    Column("decision", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("constitution", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("enforced", Text, nullable=False),
+    Column("base_action", Text, nullable=False),
+    Column("base_rules", Text, nullable=False),
+    Column("candidate_action", Text, nullable=False),
+    Column("candidate_rules", Text, nullable=False),
+    Column("flip", Text, nullable=False),
+    Column("places", Text, nullable=False),
+    Column("degraded", Boolean, nullable=False),
+    Index("shadows_candidate", "candidate", "at", "decision"),
+    Index("shadows_at", "at", "decision"),
+    Index("shadows_flips", "at", "decision", sqlite_where=_FLIPS, postgresql_where=_FLIPS),
+    Index("shadows_flip", "flip", "at", "decision", sqlite_where=_FLIPS, postgresql_where=_FLIPS),
+    Index("shadows_flips_of", "candidate", "at", "decision", sqlite_where=_FLIPS, postgresql_where=_FLIPS),
+)
+"""What a candidate constitution said to a decision's texts, beside the rules in force: see `server.audit.shadow`."""
+
 FEEDBACK = Table(
     "feedback",
     METADATA,

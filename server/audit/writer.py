@@ -6,8 +6,9 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from server.audit import shadow
 from server.audit.row import COLUMNS, Line, decode
 
 if TYPE_CHECKING:
@@ -43,28 +44,39 @@ class Writer:
             OSError: a line could not be set aside.
         """
         lines: dict[str, Line] = {}
-        sources: dict[str, bytes] = {}
+        shadows: dict[str, tuple[Any, ...]] = {}
+        sources: dict[tuple[str, bool], bytes] = {}
         # Set aside only behind what is written: a batch comes again and again while the database is away.
         unfit = [(each, "its checksum is wrong") for each in broken]
         for payload in payloads:
+            beside = shadow.is_shadow(payload)
             try:
-                line = decode(payload, owner)
+                if beside:
+                    values = shadow.decode(payload)
+                    name = values[0]
+                    shadows[name] = values
+                else:
+                    line = decode(payload, owner)
+                    name = line.values[0]
+                    lines[name] = line
             except (ValueError, UnicodeDecodeError) as error:
                 unfit.append((payload, str(error)))
                 continue
-            lines[line.values[0]] = line
-            sources[line.values[0]] = payload
+            sources[name, beside] = payload
         faults = _faults()
         try:
-            if lines:
-                self._insert(list(lines.values()))
+            if lines or shadows:
+                self._insert(list(lines.values()), list(shadows.values()))
         except faults:
             # one of them: find it by writing each alone
-            for name, line in lines.items():
+            for (name, beside), source in sources.items():
                 try:
-                    self._insert([line])
+                    if beside:
+                        self._insert([], [shadows[name]])
+                    else:
+                        self._insert([lines[name]], [])
                 except faults as error:
-                    unfit.append((sources[name], " ".join(str(getattr(error, "orig", None) or error).split())))
+                    unfit.append((source, " ".join(str(getattr(error, "orig", None) or error).split())))
         for each, why in unfit:
             self._aside(each, why)
 
@@ -77,14 +89,17 @@ class Writer:
                 text("update decisions set state = 'cut' where state = 'open' and owner = :owner"), {"owner": owner}
             )
 
-    def _insert(self, lines: Sequence[Line]) -> None:
-        upsert, forget, add = self._statements
+    def _insert(self, lines: Sequence[Line], shadows: Sequence[tuple[Any, ...]]) -> None:
+        upsert, forget, add, beside = self._statements
         with self._database.begin() as connection:
-            connection.exec_driver_sql(upsert, [line.values for line in lines])
-            connection.exec_driver_sql(forget, [(line.values[0],) for line in lines])
+            if lines:
+                connection.exec_driver_sql(upsert, [line.values for line in lines])
+                connection.exec_driver_sql(forget, [(line.values[0],) for line in lines])
             rules = [row for line in lines for row in line.rules]
             if rules:
                 connection.exec_driver_sql(add, rules)
+            if shadows:
+                connection.exec_driver_sql(beside, list(shadows))
 
     def _aside(self, line: bytes, why: str) -> None:
         self.set_aside += 1
@@ -97,17 +112,23 @@ class Writer:
         _LOG.error("a decision cannot be written to the database and is set aside in `%s`: %s", path, why[:300])
 
 
-def _statements(database: Database) -> tuple[str, str, str]:
-    """Insert or replace a decision; forget its rules; add them. In the words and marks of the driver."""
+def _statements(database: Database) -> tuple[str, str, str, str]:
+    """Insert or replace a decision; forget its rules; add them; insert or replace what a candidate said to it. In the
+    words and marks of the driver."""
     mark = "?" if database.is_sqlite else "%s"
-    columns = ", ".join(f'"{name}"' for name in COLUMNS)
-    marks = ", ".join(mark for _ in COLUMNS)
-    later = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
     return (
-        f"insert into decisions ({columns}) values ({marks}) on conflict (id) do update set {later}",  # noqa: S608
+        _upsert("decisions", COLUMNS, "id", mark),
         f"delete from decision_rules where decision = {mark}",  # noqa: S608
         f"insert into decision_rules (decision, rule, at, enforced) values ({mark}, {mark}, {mark}, {mark})",  # noqa: S608
+        _upsert("shadows", shadow.COLUMNS, "decision", mark),
     )
+
+
+def _upsert(table: str, names: Sequence[str], key: str, mark: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join(mark for _ in names)
+    later = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name != key)
+    return f"insert into {table} ({columns}) values ({marks}) on conflict ({key}) do update set {later}"  # noqa: S608
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -37,6 +37,8 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "judge_mode": ("gate", "judge_mode"),
     "guard_model": ("gate", "guard_model"),
     "reload_tests": ("reload", "tests"),
+    "shadow_share": ("shadow", "share"),
+    "rollout": ("rollout", "percent"),
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }
@@ -46,6 +48,7 @@ _SECRETS = frozenset({("upstream", "key"), ("audit", "hash_key")})
 
 _SECTIONS = {
     "What to guard": ("upstream", "upstream_kind", "model", "constitution", "reviser", "mode", "unscannable"),
+    "Candidate": ("shadow", "shadow_share", "rollout"),
     "Gate": ("encoder", "heads", "no_meaning", "judge", "judge_mode", "guard_model"),
     "Running": ("host", "port", "workers", "auth", "folder", "database", "drain", "no_watch", "reload_tests"),
     "Log": ("log_level", "log_format"),
@@ -67,6 +70,14 @@ _SECTIONS = {
 @click.option("--reviser", metavar="none|upstream|MODEL", help="What mends answers where a rule says `revise`.")
 @click.option("--mode", type=click.Choice(["enforce", "shadow"]), help="`shadow` records and does not act.")
 @click.option("--unscannable", type=click.Choice(["block", "flag", "allow"]), help="What becomes of images and files.")
+@click.option(
+    "--shadow",
+    multiple=True,
+    metavar="[NAME=]PACK|FILE",
+    help="A candidate beside the rules in force: judged on the same traffic, without effect.",
+)
+@click.option("--shadow-share", type=float, metavar="SHARE", help="Share of requests it judges.  [default: 1]")
+@click.option("--rollout", type=float, metavar="PERCENT", help="Percent of keys for which the candidate is in force.")
 @click.option("--encoder", metavar="ID|PATH", help="A sentence-transformers model for the meaning stage.")
 @click.option("--heads", metavar="FOLDER", help="Folder of trained heads; `shipped` or `none`.")
 @click.option("--no-meaning", is_flag=True, help="Look for patterns alone; loads no model.")
@@ -83,8 +94,8 @@ _SECTIONS = {
 @click.option("--no-watch", is_flag=True, help="Do not reload when rule files change.")
 @click.option(
     "--reload-tests",
-    type=click.Choice(["off", "report", "no_worse", "strict"]),
-    help="What the rules' own tests decide on a reload.",
+    type=click.Choice(["off", "report", "contract", "no_worse", "strict"]),
+    help="What the rules' own tests and contracts decide on a reload.",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="The least that is logged.")
 @click.option("--log-format", type=click.Choice(["json", "plain"]), help="How the log looks.")
@@ -95,6 +106,7 @@ _SECTIONS = {
 @click.option("--print-settings", is_flag=True, help="Print all settings, without secrets, and stop.")
 def command(
     constitution: tuple[str, ...],
+    shadow: tuple[str, ...],
     no_meaning: bool,
     no_watch: bool,
     config: Path | None,
@@ -109,7 +121,7 @@ def command(
 
     Exit codes: 0 stopped; 1 stopped, and requests were cut off; 2 it cannot start.
     """
-    settings = _settings(constitution, no_meaning, no_watch, config, given, flags)
+    settings = _settings(constitution, shadow, no_meaning, no_watch, config, given, flags)
     if print_settings:
         import yaml
 
@@ -135,6 +147,7 @@ def command(
 
 def _settings(
     constitution: tuple[str, ...],
+    shadow: tuple[str, ...],
     no_meaning: bool,
     no_watch: bool,
     config: Path | None,
@@ -162,13 +175,20 @@ def _settings(
         put[("gate", "meaning")] = ("--no-meaning", False)
     if no_watch:
         put[("reload", "watch")] = ("--no-watch", False)
+    for name, sources in _named(constitution).items():
+        put[("constitutions", name)] = ("--constitution", sources)
+    for name, sources in _named(shadow).items():
+        put[("shadow", "candidates", name)] = ("--shadow", sources)
+    return read_settings(config, os.environ, put)
+
+
+def _named(given: tuple[str, ...]) -> dict[str, list[str]]:
+    """Sources by the name of their constitution."""
     named: dict[str, list[str]] = {}
-    for each in constitution:
+    for each in given:
         name, equals, source = each.partition("=")
         named.setdefault(name if equals else "default", []).append(source if equals else each)
-    for name, sources in named.items():
-        put[("constitutions", name)] = ("--constitution", sources)
-    return read_settings(config, os.environ, put)
+    return named
 
 
 def _check_upstream(settings: ServerSettings) -> None:

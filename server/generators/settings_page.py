@@ -36,6 +36,7 @@ machine could read them.
 _OWN = {
     **{path: f"--{name.replace('_', '-')}" for name, path in FLAGS.items()},
     ("constitutions",): "--constitution",
+    ("shadow", "candidates"): "--shadow",
     ("gate", "meaning"): "--no-meaning",
     ("reload", "watch"): "--no-watch",
 }

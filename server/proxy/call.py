@@ -17,6 +17,7 @@ from server.parts import Parts, Trace
 from server.proxy.http import JSON, Headers, send_whole
 from server.proxy.telling import told_headers, told_object, wants_object
 from server.record import Caller, Record
+from server.shadow.given import Given, looks_of
 from server.upstreams.base import UpstreamFault
 
 NOT_TOLD = "the model's server refused the request"
@@ -54,6 +55,10 @@ class Call:
         """Ends a stream that has begun with an error."""
         self.sent: Callable[[], Sequence[Mapping[Channel, str]]] = list
         """The texts of a stream that have left so far, a mapping a choice."""
+        self.given: Given | None = None
+        """Takes the model's own texts, where a candidate is to judge them."""
+        self.kept: Record | None = None
+        """What was kept last."""
         self.guard: Guard
         self.watch: Watch
         self.incoming: Incoming
@@ -63,6 +68,15 @@ class Call:
         self.guard = guard
         self.incoming = incoming
         self.watch = guard.watch(incoming)
+        shadow = self.parts.shadow
+        if shadow is not None:
+            self.given = shadow.collects(self.caller.constitution)
+
+    def leave_to_shadow(self) -> None:
+        """Let a candidate judge what was judged, now that the client has its answer."""
+        given, shadow, incoming = self.given, self.parts.shadow, self.incoming
+        if given is not None and shadow is not None and self.kept is not None:
+            shadow.offer(self.kept, lambda: looks_of(incoming, given))
 
     @property
     def onward(self) -> Mapping[str, str]:
@@ -108,6 +122,7 @@ class Call:
             tuple(answers) if self.keeps_texts else (),
         )
         await self.parts.audit.keep(record)
+        self.kept = record
         if complete:
             self.parts.telemetry.decided(record, self.trace)
         return record

@@ -63,7 +63,7 @@ class Endpoint:
         if _characters(incoming) > limits.text_chars:
             raise BadRequest("", f"the conversation has more than {limits.text_chars} characters", "shorten it")
         call.body = self._dialect.prepared(call.body)
-        with self._parts.guards.lease(call.caller.constitution) as guard:
+        with self._parts.guards.lease(call.caller.constitution, call.caller.key) as guard:
             call.begin(guard, incoming)
             leaving = Leaving(call.receive)
             try:
@@ -88,6 +88,7 @@ class Endpoint:
             except Exception as error:
                 _log.error("a request failed: %s", raised(error), extra={"decision": call.watch.id})
                 await self._cut(call, Fault(500, "internal", FAILED))
+            call.leave_to_shadow()
 
     async def _answer(self, call: Call) -> None:
         """Handle a request that is under guard."""

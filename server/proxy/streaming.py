@@ -226,6 +226,9 @@ class Stream:
             raise UpstreamFault(502, "upstream", what, "check that `upstream.url` speaks this API") from None
         if deltas and self._came is None:
             self._came = time.perf_counter()
+        if self._call.given is not None:
+            for delta in deltas:
+                self._call.given.add(*delta)
         self._queue.push(event, deltas)
         return deltas
 

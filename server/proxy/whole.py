@@ -47,6 +47,8 @@ async def judged(call: Call, body: dict[str, Any], answered: Answered) -> tuple[
     except ValueError as error:
         what = f"the upstream's answer cannot be read: {error}"
         raise UpstreamFault(502, "upstream", what, "check that `upstream.url` speaks this API") from None
+    if call.given is not None:
+        call.given.take(answers)
     return answers, await call.watch.rule(answers, redraw(call, body))
 
 

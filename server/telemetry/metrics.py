@@ -72,17 +72,32 @@ class Metrics:
             "wardlaw_amends", "Answers that a rule wanted mended, by what came of it.", ("outcome",), **own
         )
         self._reloads: Counter = Counter("wardlaw_reloads", "Reloads by what came of them.", ("outcome",), **own)
+        self._shadow_judged: Counter = Counter(
+            "wardlaw_shadow_judged", "Requests that a candidate judged too.", ("constitution",), **own
+        )
+        self._shadow_flips: Counter = Counter(
+            "wardlaw_shadow_flips", "Those that it judges otherwise.", ("constitution", "direction"), **own
+        )
+        self._shadow_dropped: Counter = Counter(
+            "wardlaw_shadow_dropped", "Requests that it was to judge and did not.", ("constitution", "why"), **own
+        )
         self._shed: Counter = Counter("wardlaw_shed", "Requests turned away for lack of room.", **own)
         gauges: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
         self.in_flight: Gauge = Gauge("wardlaw_in_flight", "Requests in hand.", **gauges)
         self.backlog: Gauge = Gauge(
             "wardlaw_audit_backlog_bytes", "Bytes of decisions that are not in the database yet.", **gauges
         )
+        self.shadow_waiting: Gauge = Gauge(
+            "wardlaw_shadow_waiting", "Requests that wait to be judged by a candidate.", **gauges
+        )
         worst: dict[str, Any] = {"multiprocess_mode": "livemax", **own}
         self.lag: Gauge = Gauge("wardlaw_loop_lag_seconds", "How late the event loop runs.", **worst)
         self.reload_failed: Gauge = Gauge("wardlaw_reload_failed", "1 while the last reload failed.", **worst)
         self.in_force: Gauge = Gauge(
             "wardlaw_constitution_in_force", "1 for the digest in force.", ("constitution", "digest"), **worst
+        )
+        self.candidates: Gauge = Gauge(
+            "wardlaw_candidate", "1 for the digest of the candidate.", ("constitution", "digest"), **worst
         )
         self._cells: dict[Any, _Cell] = {}
         self._known_rules: set[str] = set()
@@ -154,13 +169,24 @@ class Metrics:
         self._count(self._reloads, outcome)
         self.reload_failed.set(1 if failing else 0)
 
-    def constitutions(self, digests: Mapping[str, str], before: Mapping[str, str]) -> None:
-        """Say which digests are in force."""
+    def shadow_judged(self, constitution: str, flip: str) -> None:
+        """Count a request that a candidate judged too; and how it judges otherwise, if it does."""
+        self._count(self._shadow_judged, constitution)
+        if flip:
+            self._count(self._shadow_flips, constitution, flip)
+
+    def shadow_dropped(self, constitution: str, why: str) -> None:
+        """Count a request that a candidate was to judge and did not."""
+        self._count(self._shadow_dropped, constitution, why)
+
+    def constitutions(self, digests: Mapping[str, str], before: Mapping[str, str], *, candidates: bool = False) -> None:
+        """Say which digests are in force, or which are those of candidates."""
+        gauge = self.candidates if candidates else self.in_force
         for name, digest in before.items():
             if digests.get(name) != digest:
-                self.in_force.labels(name, digest).set(0)
+                gauge.labels(name, digest).set(0)
         for name, digest in digests.items():
-            self.in_force.labels(name, digest).set(1)
+            gauge.labels(name, digest).set(1)
 
     def page(self) -> bytes:
         """All of them, in Prometheus' text format; of all workers, where there are several."""

@@ -26,7 +26,7 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
 SECTIONS = {
     "Where": ("config", "database", "database_file", "folder"),
-    "Which": ("since", "until", "action", "would", "rule", "key", "api", "constitution", "degraded"),
+    "Which": ("since", "until", "action", "would", "rule", "key", "api", "constitution", "degraded", "flips"),
 }
 FILTERS = SECTIONS["Which"]
 
@@ -117,6 +117,13 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--api", metavar="NAME", help="`chat_completions`, `messages`, `responses`, `moderations`."),
         click.option("--constitution", metavar="NAME|DIGEST", help="A name, or the beginning of a digest."),
         click.option("--degraded", is_flag=True, help="Only those in which a detector failed."),
+        click.option(
+            "--flips",
+            is_flag=False,
+            flag_value="any",
+            type=click.Choice(["any", "stricter", "milder", "other"]),
+            help="Only those that a candidate judges otherwise; `--flips milder`: that it lets pass more of.",
+        ),
     )
     for option in reversed(options):  # decorators stack: the last one applied is shown first
         command = option(command)

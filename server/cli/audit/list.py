@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from server.audit.query import Found
 
 _COLUMNS = ("time", "decision", "action", "rules", "api", "model", "key", "status", "ms", "")
+_FLIPPED = (*_COLUMNS[:4], "candidate", *_COLUMNS[4:])
 _WIDTH = 170
 
 
@@ -33,7 +34,7 @@ def command(database: str, folder: Path, limit: int, as_json: bool, **given: Any
     if as_json:
         _print_json(found)
     elif found:
-        _print_table(found)
+        _print_table(found, flips=filters.flips is not None)
     else:
         click.echo("no decision is like that", err=True)
 
@@ -47,7 +48,7 @@ def _print_json(found: list[Found]) -> None:
         click.echo(orjson.dumps(as_json(each)).decode())
 
 
-def _print_table(found: list[Found]) -> None:
+def _print_table(found: list[Found], *, flips: bool) -> None:
     from datetime import datetime
 
     from rich.console import Console
@@ -56,7 +57,7 @@ def _print_table(found: list[Found]) -> None:
     from server.cli._printable import printable
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in _COLUMNS:
+    for name in _FLIPPED if flips else _COLUMNS:
         table.add_column(name, justify="right" if name in ("status", "ms") else "left", no_wrap=name in _NARROW)
     for each in found:
         action = each.action if each.action == each.would else f"{each.action} (would {each.would})"
@@ -65,6 +66,7 @@ def _print_table(found: list[Found]) -> None:
             printable(each.id),
             action,
             ", ".join(_rules(each)),
+            *([_candidate(each)] if flips else []),
             each.api,
             printable(each.model),
             each.key,
@@ -85,12 +87,26 @@ def _rules(found: Found) -> list[str]:
     return [*found.rules, *(f"({rule})" for rule in recorded)]
 
 
+def _candidate(found: Found) -> str:
+    """What the candidate says, where it was not the one that acted; else what the rules in force say."""
+    beside = found.shadow
+    if beside is None:
+        return ""
+    acted = beside["enforced"] == "candidate"
+    other = beside["base" if acted else "candidate"]
+    rules = ", ".join(other["rules"])
+    who = "in force: " if acted else ""
+    return f"{who}{other['action']}{f' ({rules})' if rules else ''}, {beside['flip']}"
+
+
 def _unusual(found: Found) -> list[str]:
     signs = {
         found.state: found.state != "complete",
         "degraded": found.degraded,
         "unscannable": bool(found.unscannable),
         "shadow": found.mode == "shadow",
+        "flip": bool(found.shadow and found.shadow["flip"]),
+        "by the candidate": bool(found.shadow and found.shadow["enforced"] == "candidate"),
         found.fault: bool(found.fault),
     }
     return [name for name, holds in signs.items() if holds]

@@ -91,6 +91,7 @@ def _lines(found: Found, said: list[Feedback], constitution: Constitution | None
     yield from (f"  {name}: {printable(value)}" for name, value in facts.items() if value)
     yield from _section("rules broken", _rules(found, constitution, lang))
     yield from _section("findings", [printable(_finding(each)) for each in found.findings])
+    yield from _section("candidate", [printable(line) for line in _beside(found)])
     yield from _section("coverage", [printable(line) for line in _coverage(found)])
     yield from _section("stages", [f"{name}: {ms:.2f} ms" for name, ms in found.ms.items()])
     yield from _section("texts", [printable(line) for line in _texts(found.content)])
@@ -137,6 +138,31 @@ def _finding(finding: dict[str, Any]) -> str:
     line += "" if finding["enforced"] else ", only recorded"
     line += f": {finding['excerpt']}" if finding.get("excerpt") else ""
     return line + (f" ({finding['reason']})" if finding.get("reason") else "")
+
+
+def _beside(found: Found) -> Iterator[str]:
+    """What the rules in force and the candidate say to the same texts."""
+    beside = found.shadow
+    if beside is None:
+        return
+    acted = beside["enforced"]
+    for side, name in (("base", "in force"), ("candidate", "candidate")):
+        verdict = _outcome(beside[side])
+        yield f"{name} {beside[side]['digest']}: {verdict}{', which acted' if side == acted else ''}"
+    if beside["degraded"]:
+        yield "a detector failed: the two are not compared"
+    elif not beside["flip"]:
+        yield "they agree"
+    else:
+        yield f"the candidate judges otherwise: {beside['flip']}"
+        for place in beside["places"]:
+            was, now = _outcome(place["base"]), _outcome(place["candidate"])
+            yield f"  {place['where']} ({place['part']}): in force {was}; candidate {now}"
+
+
+def _outcome(told: dict[str, Any]) -> str:
+    rules = ", ".join(f"{rule} {score:.3f}" for rule, score in told["rules"].items())
+    return f"{told['action']} ({rules})" if rules else str(told["action"])
 
 
 def _coverage(found: Found) -> Iterator[str]:

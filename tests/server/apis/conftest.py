@@ -105,7 +105,7 @@ class OneGuard:
         self.guard = guard
 
     @contextmanager
-    def lease(self, _: str) -> Iterator[Guard]:
+    def lease(self, _: str, key: str = "") -> Iterator[Guard]:
         yield self.guard
 
 

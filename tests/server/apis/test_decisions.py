@@ -108,7 +108,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         door.load()
         settings: Any = ServerSettings.model_validate(more)
         telemetry: Any = SimpleNamespace(failed=lambda kind: None)
-        guards: Any = SimpleNamespace(lease=lambda name: nullcontext(guard))
+        guards: Any = SimpleNamespace(lease=lambda name, key="": nullcontext(guard))
         limits: Any = SimpleNamespace(enter=lambda caller: nullcontext())
         upstream: Any = None
         parts = Parts(settings, guards, upstream, audit, door, limits, telemetry)

@@ -124,7 +124,7 @@ class OneGuard:
         self.leases = 0
 
     @contextmanager
-    def lease(self, _: str) -> Iterator[Guard]:
+    def lease(self, _: str, key: str = "") -> Iterator[Guard]:
         self.leases += 1
         try:
             yield self.guard
