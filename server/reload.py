@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from guard.trials.change import Change, compare, named
 from rules.errors import RuleError, WardlawError
 from server.building import Built, build, load_checked
-from server.trial import Trial, named, try_out
 
 if TYPE_CHECKING:
     from guard.models.base import ChatModel
@@ -43,7 +43,7 @@ class Reloaded:
     """Ids of rules, as in the two that follow."""
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    trial: Trial = field(default_factory=Trial)
+    trial: Change = field(default_factory=Change)
     error: str = ""
     """Why it failed: place, what is wrong, what to do."""
     where: str = ""
@@ -62,12 +62,16 @@ class Reloaded:
             told["tests"] = {
                 "run": trial.run,
                 "failing": len(trial.failing),
-                "worse": [{"rule": test.rule, "kind": test.kind} for test in trial.worse],
-                "new": [{"rule": test.rule, "kind": test.kind} for test in trial.fresh],
+                "worse": [{"rule": test.case.rule, "kind": test.case.kind} for test in trial.worse],
+                "new": [{"rule": test.case.rule, "kind": test.case.kind} for test in trial.fresh],
+                "contracts": [
+                    {"rule": breach.rule, "clause": breach.clause, "asked": breach.asked, "measured": breach.measured}
+                    for breach in trial.breaches
+                ],
             }
             if listed:
                 told["tests"]["listed"] = [
-                    {"rule": test.rule, "kind": test.kind, "text": test.example.text} for test in trial.failing
+                    {"rule": test.case.rule, "kind": test.case.kind, "text": test.case.text} for test in trial.failing
                 ]
             told["seconds"] = round(self.seconds, 3)
         if self.error:
@@ -188,7 +192,7 @@ class Reloader:
             loaded = load_checked(self._settings.constitutions[name])
             # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
             if loaded.constitution == now.constitution:
-                return result("unchanged", now.digest, trial=try_out(now.gate) if rehearsed else Trial()), None
+                return result("unchanged", now.digest, trial=compare(now.gate) if rehearsed else Change()), None
             built = build(loaded, self._settings, self._mender)
         except WardlawError as error:
             where = str(error.where) if isinstance(error, RuleError) and error.where else ""
@@ -200,26 +204,33 @@ class Reloader:
             trial, fault = self._tried(built, now, rehearsed)
         except Exception as error:
             _log.exception("the rules' tests cannot be run")
-            trial, fault = Trial(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
+            trial, fault = Change(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
         if fault:
             built.guard.close()
             return result("failed", now.digest, error=fault, trial=trial), None
         changes = _changes(now.constitution, built.constitution)
         return result("swapped", built.digest, trial=trial, **changes), built
 
-    def _tried(self, built: Built, now: Built, rehearsed: bool) -> tuple[Trial, str]:
+    def _tried(self, built: Built, now: Built, rehearsed: bool) -> tuple[Change, str]:
         """The tests' outcome, and what speaks against the new rules."""
         how = self._settings.reload.tests
         if how == "off" and not rehearsed:
-            return Trial(), ""
-        trial = try_out(built.gate, now.gate)
+            return Change(), ""
+        trial = compare(built.gate, now.gate)
         if how == "no_worse" and trial.worse:
             hint = "mend the rule, or drop the test; `reload.tests: report` takes such rules all the same"
             return trial, f"{trial.told()}\n  hint: {hint}"
         if how == "strict" and trial.failing:
-            told = ", ".join(dict.fromkeys(f"`{test.rule}`" for test in trial.failing))
+            told = ", ".join(dict.fromkeys(f"`{test.case.rule}`" for test in trial.failing))
             what = f"{len(trial.failing)} of {trial.run} tests fail, of the rules {told}"
             return trial, f"{what}\n  hint: mend the rules, or drop the tests"
+        # A contract that the rules in force break too must not hold up the mending of another rule.
+        broken = trial.new_breaches if how == "no_worse" else trial.breaches
+        if how in ("contract", "no_worse", "strict") and broken:
+            hint = (
+                "`wardlaw rules test` says which examples to add; `reload.tests: report` takes such rules all the same"
+            )
+            return trial, f"{trial.breaches_told(new=how == 'no_worse')}\n  hint: {hint}"
         return trial, ""
 
 

@@ -142,7 +142,7 @@ async def test_a_rule_that_no_longer_finds_its_own_test_is_refused(server: Serve
     done = await server.reload()
     assert done.outcome == "failed"
     assert "rule `kraken-summoning` no longer finds its test `Please summon the kraken.`" in done.error
-    assert [test.rule for test in done.trial.worse] == ["kraken-summoning"]
+    assert [test.case.rule for test in done.trial.worse] == ["kraken-summoning"]
     assert await server.blocks("summon the kraken")
 
 

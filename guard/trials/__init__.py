@@ -1,0 +1,1 @@
+"""The rules' own examples and tests, run through a gate: what is found, by which stage, and what a contract asks."""

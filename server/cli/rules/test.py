@@ -1,0 +1,115 @@
+"""`wardlaw rules test`: every rule's own examples and tests through the gate, and the contracts held against them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rules.errors import WardlawError
+from server.cli._sections import Sectioned
+from server.cli.gate import _options
+
+if TYPE_CHECKING:
+    from guard.trials.advice import Resemble
+    from guard.trials.contract import Breach
+    from guard.trials.trial import Trial
+    from rules.load import Loaded
+
+_SECTIONS = {
+    "What to test": ("only", "obfuscated"),
+    "Gate": _options.SECTION[1:],
+    "Output": ("only_failing", "verbose", "as_json", "junit", "strict", "quiet"),
+}
+
+
+@click.command("test", cls=Sectioned, sections=_SECTIONS, short_help="try rules on their own examples and tests")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--rule", "only", metavar="ID", multiple=True, help="Only this rule; may be given several times.")
+@click.option("--obfuscated", is_flag=True, help="Try what is found in disguise too: leet, base64, homoglyphs ...")
+@_options.model_options
+@click.option("--only-failing", is_flag=True, help="Show only rules with a failing test or a broken contract.")
+@click.option("-v", "--verbose", is_flag=True, help="List every miss and every false alarm, with place and score.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with every text.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML, a test case a text.")
+@click.option("--strict", is_flag=True, help="Fail on every test that fails, not on broken contracts alone.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def command(
+    paths: tuple[str, ...],
+    only: tuple[str, ...],
+    obfuscated: bool,
+    chosen: _options.Chosen,
+    only_failing: bool,
+    verbose: bool,
+    as_json: bool,
+    junit: Path | None,
+    strict: bool,
+    quiet: bool,
+) -> int:
+    """Try the rules of PATH, or of the pack `base`, on their own examples and tests.
+
+    Shows by rule how many of the texts that break it are found and by which stage, how many near misses are flagged,
+    and whether its contract is kept; where not, which example to add. `examples` teach and `tests` do not, so recall
+    that is measured on tests alone is what counts.
+
+    Exit codes: 0 all contracts are kept (with --strict, and every test passes); 1 not so; 2 wrong input. A rule without
+    a contract fails nothing unless --strict is given.
+    """
+    from guard.trials.contract import breaches
+    from rules.load import load
+
+    loaded = load(*(paths or ("base",)))
+    _check_ids(loaded, only, paths)
+    trial = _tried(loaded, chosen, only, obfuscated, quiet)
+    wanted = only or None
+    broken = breaches(loaded.constitution, trial.by_rule, only=wanted)
+    if broken:  # only now is it worth loading an encoder to say which neighbour has no near miss
+        broken = breaches(loaded.constitution, trial.by_rule, only=wanted, resemble=_resemble(chosen))
+    if junit is not None:
+        from server.cli.rules._junit import write
+
+        write(junit, loaded, trial, broken, strict=strict)
+    if as_json:
+        from server.cli._json import as_text
+        from server.cli.rules._trial_json import as_dict
+
+        click.echo(as_text(as_dict(loaded, trial, broken, only)))
+    else:
+        from server.cli.rules._trial_page import show
+
+        show(loaded, trial, broken, only=only, only_failing=only_failing, verbose=verbose, strict=strict)
+    return int(_fails(trial, broken, strict))
+
+
+def _fails(trial: Trial, broken: tuple[Breach, ...], strict: bool) -> bool:
+    return bool(broken) or (strict and bool(trial.failing("tests")))
+
+
+def _tried(loaded: Loaded, chosen: _options.Chosen, only: tuple[str, ...], obfuscated: bool, quiet: bool) -> Trial:
+    from guard.trials.disguises import DISGUISES
+    from guard.trials.trial import try_rules
+    from server.cli._bar import counting
+
+    with _options.build_gate(chosen, loaded.constitution) as gate, counting("texts", quiet=quiet) as looked:
+        return try_rules(gate, only=only or None, disguises=DISGUISES if obfuscated else None, on_looked=looked)
+
+
+def _resemble(chosen: _options.Chosen) -> Resemble | None:
+    """How near misses are held against neighbours: by meaning, where the gate has an encoder."""
+    if chosen.no_meaning or chosen.encoder == "none":
+        return None
+    from guard.encoders import open_encoder
+    from guard.trials.advice import by_meaning
+
+    return by_meaning(open_encoder(chosen.encoder))
+
+
+def _check_ids(loaded: Loaded, only: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    from rules.words import did_you_mean, listed, quoted
+
+    ids = [rule.id for rule in loaded.constitution]
+    for rule_id in only:
+        if rule_id not in ids:
+            hint = did_you_mean(rule_id, ids, f"`wardlaw rules test {' '.join(paths)}` lists its {len(ids)} rules")
+            raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths or ('base',))}", hint)
