@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rules.collecting import uncollected
+from rules.conflicts import Conflict, conflicts
 from rules.errors import Location
+from rules.examples import EXAMPLE_PARTS
 from rules.load import Loaded
 from rules.schema import Example, Rule, Text
 from rules.words import did_you_mean, listed, quoted
@@ -32,6 +35,8 @@ class Company:
     """(field, language) -> how many rules have the field in that language itself."""
     cuts: Mapping[str, tuple[tuple[tuple[str | int, ...], str], ...]]
     """Rule -> its texts that a comment cuts off: keys, and the first word of the comment."""
+    conflicts: Mapping[str, tuple[Conflict, ...]]
+    """Rule -> its texts that another rule says the opposite of."""
 
     @classmethod
     def of(cls, loaded: Loaded) -> Company:
@@ -40,7 +45,7 @@ class Company:
         texts = [(name, getattr(rule, name)) for rule in constitution for name in _SPOKEN]
         found = ((name, tag) for name, text in texts for tag in _LANGUAGES if text is not None and text.speaks(tag))
         cuts = {rule.id: tuple(loaded.cuts(rule.id)) for rule in constitution}
-        return cls(len(constitution), Counter(found), cuts)
+        return cls(len(constitution), Counter(found), cuts, conflicts(loaded))
 
 
 _SPOKEN = ("title", "rule", "why", "critique", "revision", "reply")
@@ -92,13 +97,14 @@ def lint(severity: Literal["error", "warning"]) -> Callable[[Finder], Finder]:
 
 def check(loaded: Loaded) -> tuple[Issue, ...]:
     """All weaknesses of a constitution, in the order of its rules."""
-    company = Company.of(loaded)
-    issues = [
-        Issue(each.code, each.severity, rule.id, loaded.locate(rule.id, *keys), f"rule `{rule.id}` {what}", hint)
-        for rule in loaded.constitution
-        for each in LINTS
-        for keys, what, hint in each.find(rule, company)
-    ]
+    with uncollected():
+        company = Company.of(loaded)
+        issues = [
+            Issue(each.code, each.severity, rule.id, loaded.locate(rule.id, *keys), f"rule `{rule.id}` {what}", hint)
+            for rule in loaded.constitution
+            for each in LINTS
+            for keys, what, hint in each.find(rule, company)
+        ]
     return tuple(issues)
 
 
@@ -170,12 +176,42 @@ def contradiction(rule: Rule, _: Company) -> Iterator[Found]:
 
 
 @lint("error")
+def conflict(rule: Rule, company: Company) -> Iterator[Found]:
+    """A text that the rule calls fine, a near miss or a revision, breaks another rule by that rule's own examples."""
+    for each in company.conflicts.get(rule.id, ()):
+        what = f"calls {quoted(each.text)} fine, and rule `{each.other}` ({each.where}) is broken by it"
+        yield each.path, what, "let one of the two go: what breaks a rule in force is nobody's near miss"
+
+
+@lint("error")
 def taught_test(rule: Rule, _: Company) -> Iterator[Found]:
     """A test repeats an example: it shows only that the example was learnt."""
     taught = {_said(example) for path, example in _all(rule) if path[0] == "examples"}
     for path, example in _all(rule):
         if path[0] == "tests" and _said(example) in taught:
             yield path, f"is tested by one of its own examples, {quoted(example.text)}", "say it in other words"
+
+
+@lint("error")
+def contract_count(rule: Rule, _: Company) -> Iterator[Found]:
+    """A rule has fewer texts than its contract asks for; the rest of a contract is measured by `wardlaw rules test`."""
+    for side, asked in (("breaks", rule.contract.breaks), ("keeps", rule.contract.keeps)) if rule.contract else ():
+        there = sum(path[1] == side for path, _ in _all(rule))
+        if there < asked:
+            what = f"has {there} under `{side}` (examples and tests), and its contract asks for {asked}"
+            shown = {example.part for path, example in _all(rule) if path[1] == side}
+            unseen = [part for part in rule.watches if part in EXAMPLE_PARTS and part not in shown]
+            none = f"; none of them is a {' or a '.join(unseen)} yet, which the rule watches" if unseen else ""
+            yield ("contract", side), what, f"write {asked - there} more under `{side}`{none}"
+
+
+@lint("error")
+def contract_unmeasured(rule: Rule, _: Company) -> Iterator[Found]:
+    """A contract asks for a recall, and the gate does not look for the rule at all."""
+    if rule.contract and rule.contract.recall > 0 and rule.detect is None:
+        what = "has a contract that asks for a recall, and no `detect`: the gate finds none of it"
+        hint = "write `contract: {recall: 0}`, or say how it is found under `detect`"
+        yield ("contract", "recall"), what, hint
 
 
 @lint("warning")

@@ -11,6 +11,9 @@ from rules.actions import Part
 from rules.base import Closed, Fault, NonEmpty, refusal
 from rules.text import Language
 
+EXAMPLE_PARTS = (Part.PROMPT, Part.RESPONSE, Part.TOOL_RESULT, Part.SYSTEM)
+"""Parts that an example can show: its last message is one of them."""
+
 
 class Turn(Closed):
     """One message of an example or demonstration."""

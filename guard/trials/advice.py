@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from guard.trials.cases import Kind, Origin
-from rules.examples import Example
+from rules.examples import EXAMPLE_PARTS, Example
 from rules.schema import Part, Rule
 
 if TYPE_CHECKING:
     from guard.encoders import Encoder
-
-_EXAMPLES_CAN_BE = (Part.PROMPT, Part.RESPONSE, Part.TOOL_RESULT, Part.SYSTEM)
-"""Parts that an example can show: its last message is one of them."""
 
 Resemble: TypeAlias = Callable[[Sequence[str], Sequence[str]], Sequence[bool]]
 """(neighbours in words, near misses) -> whether each neighbour is resembled by any of the near misses."""
@@ -43,7 +40,7 @@ def texts_of(rule: Rule, kind: Kind, origins: Sequence[Origin] = ("examples", "t
 def missing_parts(rule: Rule, kind: Kind) -> list[Part]:
     """Parts that the rule watches and that none of its examples shows; what is only tested is not taught."""
     shown = {example.part for example in texts_of(rule, kind, ("examples",))}
-    return [part for part in rule.watches if part in _EXAMPLES_CAN_BE and part not in shown]
+    return [part for part in rule.watches if part in EXAMPLE_PARTS and part not in shown]
 
 
 def missing_languages(rule: Rule, kind: Kind) -> list[str]:

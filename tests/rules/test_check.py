@@ -170,3 +170,24 @@ def test_every_lint_says_what_it_looks_for_and_what_to_do(write: Write) -> None:
     assert len({lint.code for lint in LINTS}) == len(LINTS) >= 10
     poor = RULE + "    detect: {patterns: [{literal: bomb}]}\n"
     assert all(issue.hint and issue.message for issue in found(write, poor))
+
+
+def test_a_contract_that_has_too_few_texts_says_how_many_and_of_which_part(write: Write) -> None:
+    assert issues_of(write, RULE + GOOD + "    contract: {breaks: 4, keeps: 4, recall: 1}\n") == []
+    (issue,) = found(write, RULE + GOOD + "    contract: {breaks: 7, keeps: 2}\n")
+    assert (issue.code, issue.severity, str(issue.where)) == ("contract-count", "error", "rules.yaml:15:24")
+    assert issue.message == ("rule `some-harm` has 4 under `breaks` (examples and tests), and its contract asks for 7")
+    assert issue.hint == "write 3 more under `breaks`; none of them is a response yet, which the rule watches"
+
+
+def test_a_contract_of_the_whole_file_is_counted_for_each_rule(write: Write) -> None:
+    text = "constitution: mine\ndefaults: {contract: {keeps: 5}}\nrules:\n" + RULE + GOOD
+    assert [issue.code for issue in check(load(write(text)))] == ["contract-count"]
+
+
+def test_a_contract_asks_no_recall_of_a_rule_that_the_gate_does_not_look_for(write: Write) -> None:
+    silent = RULE + "    detect: null\n    contract: {recall: 0.5}\n"
+    (issue,) = found(write, silent)
+    assert (issue.code, str(issue.where)) == ("contract-unmeasured", "rules.yaml:8:24")
+    assert issue.hint == "write `contract: {recall: 0}`, or say how it is found under `detect`"
+    assert issues_of(write, silent.replace("0.5", "0")) == []

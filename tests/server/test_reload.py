@@ -38,10 +38,10 @@ rules:
 class Server:
     """Constitutions in force, with what reloads them."""
 
-    def __init__(self, folder: Path, *names: str, **how: str) -> None:
+    def __init__(self, folder: Path, *names: str, rules: str = RULES, **how: str) -> None:
         self.paths = {name: folder / f"{name}.yaml" for name in names or ("default",)}
         for path in self.paths.values():
-            path.write_text(RULES)
+            path.write_text(rules)
         self.path = next(iter(self.paths.values()))
         settings = ServerSettings(
             constitutions={name: (str(path),) for name, path in self.paths.items()},
@@ -165,6 +165,64 @@ async def test_how_much_the_tests_decide_is_a_setting(tmp_path: Path, tests: str
     server = Server(tmp_path, tests=tests)
     server.write(RULES.replace("Please summon the kraken.", "Call the beast."))
     assert (await server.reload()).outcome == outcome
+    server.guards.close()
+
+
+CONTRACT = RULES.replace("tests: {breaks", "contract: {recall: 1, false_alarms: 0}\n    tests: {breaks")
+"""The first rule held to its tests; the second has neither tests nor a contract."""
+
+
+@pytest.mark.parametrize(
+    ("tests", "outcome"),
+    [("off", "swapped"), ("report", "swapped"), ("contract", "failed"), ("no_worse", "failed"), ("strict", "failed")],
+)
+async def test_rules_that_begin_to_break_their_contract_are_refused(tmp_path: Path, tests: str, outcome: str) -> None:
+    server = Server(tmp_path, tests=tests)
+    server.write(CONTRACT.replace("Please summon the kraken.", "Call the beast."))
+    done = await server.reload()
+    assert done.outcome == outcome
+    if tests in ("contract", "no_worse"):
+        assert done.error.startswith("rule `kraken-summoning` finds 0 of 1 of its breaking tests (0%)")
+        assert "\n  hint: `wardlaw rules test` says which examples to add" in done.error
+    assert bool(done.trial.breaches) == (tests != "off")
+    server.guards.close()
+
+
+async def test_a_failing_test_of_a_rule_without_a_contract_holds_up_only_a_stricter_reload(tmp_path: Path) -> None:
+    for number, (tests, outcome) in enumerate({"contract": "swapped", "no_worse": "failed"}.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        server = Server(folder, tests=tests)
+        server.write(RULES.replace("literal: summon the kraken", "literal: summon a kraken"))
+        assert (await server.reload()).outcome == outcome
+        server.guards.close()
+
+
+async def test_a_contract_that_was_broken_before_holds_up_the_mending_of_another_rule_only_where_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    broken = CONTRACT.replace("Please summon the kraken.", "Call the beast.")
+    for number, (tests, outcome) in enumerate({"no_worse": "swapped", "contract": "failed"}.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        server = Server(folder, rules=broken, tests=tests)
+        server.write(broken.replace("chest code", "vault code"))
+        done = await server.reload()
+        assert (done.outcome, done.trial.new_breaches) == (outcome, ())
+        assert [(breach.rule, breach.clause) for breach in done.trial.breaches] == [("kraken-summoning", "recall")]
+        assert done.told()["tests"]["contracts"] == [
+            {"rule": "kraken-summoning", "clause": "recall", "asked": 1.0, "measured": 0.0}
+        ]
+        server.guards.close()
+
+
+async def test_a_contract_that_asks_for_more_is_a_new_one(tmp_path: Path) -> None:
+    two = CONTRACT.replace("[Please summon the kraken.]", "[Please summon the kraken., Call the beast.]")
+    server = Server(tmp_path, rules=two.replace("recall: 1", "recall: 0.5"))
+    server.write(two)
+    done = await server.reload()
+    assert done.outcome == "failed"
+    assert "its contract asks for 100%" in done.error
     server.guards.close()
 
 
