@@ -12,7 +12,7 @@ from guard.flips import Flip
 from rules.diff import Change, Diff
 from server.cli._printable import printable
 from server.cli._summary import counted
-from server.cli.rules._figures import REACHES, headline, not_replayed, outcome, percent
+from server.cli.rules._figures import REACHES, beside, headline, not_replayed, outcome, percent
 from server.cli.rules._report import Replayed, Report
 
 _TEXT = 200
@@ -71,6 +71,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.replayed is not None:
         yield ""
         yield from _replayed(report.replayed)
+        if unchanged := beside(report):
+            named = ", ".join(f"`{rule}`" for rule in unchanged)
+            yield f"\nDid not change themselves, but are weighed together with those that did: {named}."
     if report.data is not None:
         yield ""
         yield from _data(report)

@@ -10,7 +10,7 @@ from guard.flips import Flip
 from rules.diff import Change, RuleChange
 from server.cli._printable import printable
 from server.cli._summary import counted
-from server.cli.rules._figures import headline, not_replayed, outcome, percent
+from server.cli.rules._figures import beside, headline, not_replayed, outcome, percent
 from server.cli.rules._report import Replayed, Report
 
 _TEXT = 160
@@ -39,6 +39,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.replayed is not None:
         yield ""
         yield from _replayed(report.replayed)
+        if unchanged := beside(report):
+            yield f"  did not change themselves, but are weighed together with those that did: {', '.join(unchanged)}"
     if report.data is not None:
         yield ""
         yield from _data(report)

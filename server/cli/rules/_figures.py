@@ -86,6 +86,18 @@ def outcome(found: Outcome, most: int = 3) -> str:
     return str(found.action) + (f": {', '.join(rules[:most])}{more}" if rules else "")
 
 
+def beside(report: Report) -> tuple[str, ...]:
+    """Rules that flips are about although nothing of them changed: rules found by meaning are weighed together."""
+    if report.replayed is None:
+        return ()
+    changed = {rule.rule for rule in report.diff.rules}
+    return tuple(rule for rule, counts in report.replayed.tally.ranked() if rule not in changed and _counts(counts))
+
+
+def _counts(counts: Counter[str]) -> bool:
+    return counts["gained"] + counts["lost"] > 0
+
+
 def not_replayed(replayed: Replayed) -> Iterator[tuple[str, str]]:
     """What could not be replayed, each with what to do about it."""
     passed = replayed.passed
