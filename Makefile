@@ -50,6 +50,7 @@ bench: setup  ## run the benchmarks that need no peers
 	$(BIN)/python benchmarks/generate_resume.py
 	$(BIN)/python benchmarks/local_throughput.py
 	$(BIN)/python benchmarks/loop_throughput.py
+	$(BIN)/python benchmarks/rules_load.py
 
 heads: setup  ## teach the shipped heads anew: make heads DATA=folder-to-teach CHECK=folder-to-measure-on
 	@test -n "$(DATA)" && test -n "$(CHECK)" || { \

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rules.collecting import uncollected
 from rules.errors import Location, RuleError, RuleErrors
 from rules.faults import read_faults, resolve
 from rules.files import Source, find, find_extended, read
@@ -66,9 +67,10 @@ def load(*sources: str | os.PathLike[str]) -> Loaded:
         RuleErrors: something is wrong. All faults of all files are in it, each with its place.
     """
     loading = _Loading()
-    for source in find(sources, loading.faults):
-        loading.source(source)
-    return loading.finish()
+    with uncollected():
+        for source in find(sources, loading.faults):
+            loading.source(source)
+        return loading.finish()
 
 
 @dataclass(slots=True)
