@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo serve test test-slow test-gpu check docs bench heads lock clean
+.PHONY: help setup demo serve test test-slow test-gpu rules-test check docs bench heads lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
@@ -34,6 +34,9 @@ test-slow: setup  ## run the tests that take minutes (trainers, real models end 
 
 test-gpu: setup  ## run the tests that need a GPU
 	$(BIN)/pytest -q -m gpu
+
+rules-test: setup  ## try the rules of all packs on their own tests, and hold them to their contracts
+	$(BIN)/wardlaw rules test $(basename $(notdir $(wildcard rules/packs/*.yaml)))
 
 check: setup  ## lint, types, layering, generated files current
 	$(BIN)/ruff check .

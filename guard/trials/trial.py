@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from guard.trials.cases import ORIGINS, Kind, Origin, cases_of
-from guard.trials.look import Seen, look
+from guard.trials.look import AT_ONCE, Seen, look
 
 if TYPE_CHECKING:
     from guard.gate import Gate
@@ -81,6 +81,7 @@ def try_rules(
     only: Collection[str] | None = None,
     disguises: Mapping[str, Disguise] | None = None,
     explain: bool = True,
+    at_once: int = AT_ONCE,
     on_looked: Callable[[int], None] = lambda _: None,
 ) -> Trial:
     """Run the rules' own texts through a gate. Blocks while models run.
@@ -92,17 +93,18 @@ def try_rules(
         disguises: name -> what puts it on; each breaking text that is found plain is tried in every one that changes
             it: what is missed as it stands says nothing of a disguise.
         explain: find out scores and reasons of what was not found, too.
+        at_once: texts a batch.
         on_looked: told of how many more texts were looked at.
     """
     cases = list(cases_of(gate.constitution, origins, only))
-    seen = tuple(_counted(look(gate, cases, explain=explain), on_looked))
+    seen = tuple(_counted(look(gate, cases, explain=explain, at_once=at_once), on_looked))
     if not disguises:
         return Trial(seen, constitution=gate.digest)
     from guard.trials.disguises import disguised
 
     found = [each.case for each in seen if each.found and each.case.kind == "breaks"]
     worn = [each for case in found for each in disguised(case, disguises)]
-    return Trial(seen, tuple(_counted(look(gate, worn, explain=False), on_looked)), gate.digest)
+    return Trial(seen, tuple(_counted(look(gate, worn, explain=False, at_once=at_once), on_looked)), gate.digest)
 
 
 def _counted(seen: Iterable[Seen], on_looked: Callable[[int], None]) -> Iterator[Seen]:
