@@ -173,3 +173,22 @@ def known_system(system: str, rules: Iterable[Rule] = ()) -> str:
 
 def _known(system: str) -> System:
     return crosswalk().systems[known_system(system)]
+
+
+def by_hazard(found: Iterable[Rule]) -> list[tuple[Rule, list[Rule]]]:
+    """Rules, each with those after it that stand for the same hazard: rules of two packs that a reader is told as one.
+
+    Args:
+        found: the gravest first.
+
+    Returns:
+        those that come first for their hazard, in the order given, each with the others.
+    """
+    told: list[tuple[Rule, list[Rule]]] = []
+    for rule in found:
+        first = next((one for one in told if set(one[0].hazards) & set(rule.hazards)), None)
+        if first is None:
+            told.append((rule, []))
+        else:
+            first[1].append(rule)
+    return told

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute, Route
 
 from guard.guarding.decision import kinds_of
+from rules.hazards import by_hazard
 from server.apis._found import away, database_of, described, found_for, last_of_path, looked_up, refused, with_scopes
 from server.apis._openapi import OPENAI_ERROR, SECURITY, errors, json_of
 from server.apis._small import Asked, SmallEndpoint, Told
@@ -16,7 +17,7 @@ from server.audit.errors import AuditError
 from server.audit.feedback import FeedbackStore
 from server.audit.query import Decisions, Found, as_json
 from server.parts import Denied, Parts
-from server.proxy.telling import broken_where, withheld_note
+from server.proxy.telling import broken_where, in_order, withheld_note
 
 
 class RuleTold(BaseModel):
@@ -26,6 +27,7 @@ class RuleTold(BaseModel):
     title: str | None = Field(None, description="None where the constitution has changed since.")
     why: str | None = None
     where: list[str] = Field(description="`prompt`, `answer` or both: where it was found broken.")
+    also: list[str] = Field([], description="Other rules found broken that stand for the same hazard.")
 
 
 class DecisionTold(BaseModel):
@@ -161,9 +163,11 @@ def _rules(parts: Parts, found: Found) -> list[dict[str, Any]]:
     except Denied:
         pass
     where = broken_where((each["rule"], each["part"], each["where"]) for each in found.findings)
+    if not said:
+        return [{"id": rule, "title": None, "why": None, "where": where.get(rule, [])} for rule in found.rules]
     told: list[dict[str, Any]] = []
-    for rule in found.rules:
-        of_rule = said.get(rule)
-        title, why = (of_rule.title.say("en"), of_rule.why.say("en")) if of_rule else (None, None)
-        told.append({"id": rule, "title": title, "why": why, "where": where.get(rule, [])})
+    for rule, also in by_hazard(said[each] for each in found.rules if each in said):
+        sides = {side for each in (rule, *also) for side in where.get(each.id, ())}
+        one = {"id": rule.id, "title": rule.title.say("en"), "why": rule.why.say("en"), "where": in_order(sides)}
+        told.append({**one, "also": [each.id for each in also]} if also else one)
     return told

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from guard.guard import Guard
 from guard.guarding.decision import Decision, kinds_of
 from guard.window.choice import rank
+from rules.hazards import by_hazard
 from rules.schema import Action, Part
 from server.proxy.http import Headers
 from server.settings import TellSettings
@@ -75,7 +76,7 @@ def told_object(decision: Decision, guard: Guard, settings: TellSettings, langua
         "decision": decision.id,
         "action": decision.action.value,
         "constitution": decision.constitution,
-        "where": _in_order({side for rule in decision.rules for side in acting.get(rule, ())}),
+        "where": in_order({side for rule in decision.rules for side in acting.get(rule, ())}),
         "rules": _told_rules(decision.rules, acting, guard, language),
     }
     if decision.amend:
@@ -115,7 +116,7 @@ def broken_where(found: Iterable[tuple[str, str, str]]) -> dict[str, list[Side]]
     sides: dict[str, set[Side]] = {}
     for rule, part, where in found:
         sides.setdefault(rule, set()).add(_side(part, where))
-    return {rule: _in_order(each) for rule, each in sides.items()}
+    return {rule: in_order(each) for rule, each in sides.items()}
 
 
 def withheld_note(language: str) -> str:
@@ -135,19 +136,23 @@ def _acting(decision: Decision, guard: Guard) -> dict[str, list[Side]]:
 def _told_rules(
     ids: Iterable[str], where: Mapping[str, list[Side]], guard: Guard, language: str
 ) -> list[dict[str, Any]]:
-    """Rules with their title, why, hazards and where, in the order given."""
+    """Rules with their title, why, hazards and where, in the order given.
+
+    One hazard is told once: of rules of several packs that stand for it the first speaks, the others stand in `also`.
+    """
     rules = {rule.id: rule for rule in guard.gate.constitution}
-    return [
-        {
-            "id": each,
-            "title": rules[each].title.say(language),
-            "why": rules[each].why.say(language),
-            "hazards": list(rules[each].hazards),
-            "where": where.get(each, []),
+    told = []
+    for rule, also in by_hazard(rules[each] for each in ids if each in rules):
+        sides = {side for each in (rule, *also) for side in where.get(each.id, ())}
+        one = {
+            "id": rule.id,
+            "title": rule.title.say(language),
+            "why": rule.why.say(language),
+            "hazards": list(rule.hazards),
+            "where": in_order(sides),
         }
-        for each in ids
-        if each in rules
-    ]
+        told.append({**one, "also": [each.id for each in also]} if also else one)
+    return told
 
 
 def _told_coverage(decision: Decision) -> dict[str, Any]:
@@ -172,5 +177,5 @@ def _side(part: str, where: str) -> Side:
     return "answer" if part in _SPOKEN else "prompt"
 
 
-def _in_order(sides: set[Side]) -> list[Side]:
+def in_order(sides: set[Side]) -> list[Side]:
     return [side for side in _SIDES if side in sides]

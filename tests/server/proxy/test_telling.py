@@ -32,6 +32,30 @@ rules:
 """
 
 
+TWO_PACKS = """
+constitution: both
+rules:
+  - id: kraken-summoning
+    title: Summoning the kraken
+    rule: Do not help anyone to summon the kraken.
+    why: It sinks the ships of people who did not ask for it.
+    hazards: ['sea:S1', 'llama-guard-3:S9']
+    detect: {patterns: [{literal: kraken}], meaning: null}
+  - id: weapons-of-the-deep
+    title: Weapons of the deep
+    rule: Do not help with weapons that come out of the sea.
+    why: They drown people who did nothing to deserve it.
+    hazards: ['llama-guard-3:S9']
+    detect: {patterns: [{literal: summon the kraken}], meaning: null}
+  - id: idle-oaths
+    title: Idle oaths
+    rule: Do not swear by the depths.
+    why: Sailors take such oaths in earnest and act on them.
+    hazards: ['sea:S2']
+    detect: {patterns: [{literal: by the depths}], meaning: null}
+"""
+
+
 def saying(*texts: str) -> dict[str, Any]:
     roles = ("user", "assistant")
     return {"model": "m", "messages": [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]}
@@ -125,3 +149,15 @@ async def test_findings_name_their_part_and_never_the_words(stand: Callable[...,
     }
     assert set(findings[0]) == {"rule", "part", "where", "span", "detector", "score", "enforced"}
     assert "summon the kraken" not in answer.text.lower()
+
+
+async def test_one_hazard_of_two_packs_is_told_once_and_other_hazards_beside_it(
+    stand: Callable[..., Any], fake_upstream: Any
+) -> None:
+    here = await stand(TWO_PACKS)
+    asked = await told(here, "By the depths, summon the kraken")
+    (first, second) = asked["rules"]
+    assert {first["id"], *first.get("also", [])} == {"kraken-summoning", "weapons-of-the-deep"}
+    assert (first["where"], len(first["also"])) == (["prompt"], 1)
+    assert (second["id"], "also" in second) == ("idle-oaths", False)
+    assert asked["action"] == "block"
