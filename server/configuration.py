@@ -27,8 +27,8 @@ NESTED = "__"
 Keys: TypeAlias = tuple[str, ...]
 """The way to a setting: `("upstream", "url")`."""
 
-_OTHERS = frozenset({"WARDLAW_PATIENCE", "WARDLAW_CALL_TIMEOUT"})
-"""Variables that the chat models read themselves."""
+_OTHERS = frozenset({"WARDLAW_PATIENCE", "WARDLAW_CALL_TIMEOUT", "WARDLAW_ADMIN_KEY"})
+"""Variables that the chat models, and commands that ask a server, read themselves."""
 _WANTED: Mapping[str, str] = {
     "tuple_type": "should be a list",
     "dict_type": "should be a map",

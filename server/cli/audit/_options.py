@@ -89,6 +89,12 @@ def _is_left_out(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
 
 
+def is_named(database: str) -> bool:
+    """Whether the command was told which database, rather than left to the default."""
+    ctx = click.get_current_context(silent=True)
+    return bool(database) or ctx is None or _SETTINGS in ctx.meta or not _is_left_out(ctx, "folder")
+
+
 def _note_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
     ctx.meta[_FILE] = file
 
@@ -228,6 +234,5 @@ def must_exist(database: str, folder: Path) -> None:
 
 def tell_default(database: str, folder: Path) -> None:
     """Say which database is used where nobody has named one: it may not be the server's."""
-    ctx = click.get_current_context(silent=True)
-    if not database and ctx is not None and _SETTINGS not in ctx.meta and _is_left_out(ctx, "folder"):
+    if not is_named(database):
         click.echo(f"database: {folder / 'audit.sqlite'}, by default", err=True)
