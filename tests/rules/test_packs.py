@@ -87,7 +87,7 @@ def test_a_rule_that_the_gate_looks_for_has_its_examples_tests_and_demonstration
             assert len(examples) >= least, (name, side)
             assert chinese(examples), (name, side)
             # hidden characters are looked for alike in every part; what is meant differs between them
-                if name == "examples" and rule.detect and not rule.detect.hidden and Part.RESPONSE in rule.watches:
+            if name == "examples" and rule.detect and not rule.detect.hidden and Part.RESPONSE in rule.watches:
                 assert len([each for each in examples if each.part is Part.RESPONSE]) >= 2, side
     verdicts = {(shot.language, shot.critique.verdict) for shot in rule.demonstrations}
     assert {("en", "breaks"), ("en", "keeps"), ("zh", "breaks")} <= verdicts
