@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from constitution import archive
@@ -15,9 +16,17 @@ class Claim:
     and one that failed at its first call does not bind the folder to its models."""
 
     def __init__(
-        self, folder: Path, run: Determined, constitution: Constitution, templates: TemplateSet, *, has_rows: bool
+        self,
+        folder: Path,
+        run: Determined,
+        constitution: Constitution,
+        templates: TemplateSet,
+        *,
+        has_rows: bool,
+        also: Callable[[], object] = lambda: None,
     ) -> None:
         self.run = run
+        self._also = also
         self._folder = folder
         self._constitution = constitution
         self._templates = templates
@@ -37,6 +46,7 @@ class Claim:
         before = read_runs(self._folder) if self._has_rows else ()
         if self.run not in before:
             write_runs(self._folder, (*before, self.run))
+        self._also()
         self._recorded = True
 
 
@@ -48,6 +58,7 @@ def claim(
     *,
     has_rows: bool,
     mixed: bool,
+    also: Callable[[], object] = lambda: None,
 ) -> Claim:
     """The right to add rows to `folder`: it has none, or some made by the very same, or mixing was asked for.
 
@@ -58,6 +69,7 @@ def claim(
         templates: its templates in words, likewise.
         has_rows: whether the folder holds a row.
         mixed: go on even where all rows were made otherwise; each row says by what it was made.
+        also: what else is to be written down with the first row.
 
     Raises:
         RunError: the folder's rows were made otherwise; says how.
@@ -71,4 +83,4 @@ def claim(
             f"`{folder}` holds rows that were made otherwise:\n{shown}",
             "use another --out folder, or --mixed to add to this one all the same",
         )
-    return Claim(folder, run, constitution, templates, has_rows=has_rows)
+    return Claim(folder, run, constitution, templates, has_rows=has_rows, also=also)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.choice import Choice
-from constitution.claim import claim
+from constitution.claim import Claim, claim
 from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import open_format
@@ -21,6 +21,7 @@ from constitution.loop import Loop, LoopSettings
 from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
 from constitution.prompt import Mixture, Prompt, PromptError, mixed
+from constitution.recorded import keep_settings
 from constitution.row import ROLES, ModelRole
 from constitution.run import Determined, locked
 from constitution.settings import Settings
@@ -54,6 +55,9 @@ class Outcome:
 class Generation:
     """One run of the main job. `tally`, `meter`, `skipped` and `total` can be read while it goes on."""
 
+    redoes = False
+    """Whether rows take the place of those that have their ids."""
+
     def __init__(self, settings: Settings, constitution: Constitution) -> None:
         """Open and check the input; no model is loaded yet.
 
@@ -72,9 +76,7 @@ class Generation:
         for name in settings.formats:
             open_format(name)
         self.templates = TemplateSet.read(settings.templates)
-        self._files = [self._file(name) for name in settings.prompts]
-        self._benign = [self._file(name, benign=True) for name in settings.benign]
-        self.total = self._count()
+        self.total = self._open()
         """Prompts to come, None where that is not known."""
 
     async def run(self) -> Outcome:
@@ -90,14 +92,7 @@ class Generation:
                 models, gate = await self._load(stack)
                 run = self._determined({role: model.identity for role, model in models.items()}, gate.identity)
                 store = stack.enter_context(closing(RowStore(settings.out)))
-                claimed = claim(
-                    settings.out,
-                    run,
-                    self.constitution,
-                    self.templates,
-                    has_rows=store.has_rows(),
-                    mixed=settings.mixed,
-                )
+                claimed = self._claim(run, store)
                 # Before the first row: a run that is killed has its choices kept for `wardlaw export`.
                 keep_output(settings.out, read_output(settings.out, settings.output))
                 before = store.counts()
@@ -114,15 +109,31 @@ class Generation:
                     models=run.models,
                     sampling=run.sampling,
                 )
-                machine = RowMachine(loop, store, self.tally, claimed, concurrency=self._rows_at_once(models.values()))
+                at_once = self._rows_at_once(models.values())
+                machine = RowMachine(loop, store, self.tally, claimed, concurrency=at_once, redo=self.redoes)
                 load_statistics()
                 gc.freeze()  # what is loaded stays: collections that went through it held up all rows for 60 ms
                 spent = None
                 try:
-                    await machine.run(self._prompts())
+                    await machine.run(self._prompts(store))
                 except BudgetSpent as error:
                     spent = error
                 return self._outcome(store, spent)
+
+    def _claim(self, run: Determined, store: RowStore) -> Claim:
+        """The right to add rows to the folder."""
+        return self._claimed(run, store, mixed=self.settings.mixed)
+
+    def _claimed(self, run: Determined, store: RowStore, *, mixed: bool) -> Claim:
+        return claim(
+            self.settings.out,
+            run,
+            self.constitution,
+            self.templates,
+            has_rows=store.has_rows(),
+            mixed=mixed,
+            also=partial(keep_settings, self.settings),
+        )
 
     def _outcome(self, store: RowStore, spent: BudgetSpent | None = None) -> Outcome:
         return Outcome(self._export(store), store.reasons().get(REASON, 0), spent)
@@ -144,7 +155,13 @@ class Generation:
             skipped=self.skipped if settings.skip_bad else None,
         )
 
-    def _prompts(self) -> Iterator[Prompt]:
+    def _open(self) -> int | None:
+        """Open the input; how many prompts it has, None where that is not known."""
+        self._files = [self._file(name) for name in self.settings.prompts]
+        self._benign = [self._file(name, benign=True) for name in self.settings.benign]
+        return self._count()
+
+    def _prompts(self, _: RowStore) -> Iterator[Prompt]:
         """All prompts, from the beginning; what is counted of them begins anew too."""
         self.skipped.clear()
         self.mixture = Mixture()

@@ -63,12 +63,15 @@ class RowMachine:
         *,
         concurrency: int,
         ramp_s: float = RAMP_S,
+        redo: bool = False,
     ) -> None:
+        """Args: redo: make a row for every prompt, and put it in the place of the one that has its id."""
         self._loop = loop
         self._store = store
         self._claim = claim
         self._concurrency = concurrency
         self._ramp_s = ramp_s
+        self._redo = redo
         self._failed_in_a_row = 0
         self.tally = tally
 
@@ -96,7 +99,7 @@ class RowMachine:
             if not drawn.first(prompt.id):
                 self.tally.repeated += 1
                 continue
-            made_by = self._store.made_by(prompt.id)
+            made_by = None if self._redo else self._store.made_by(prompt.id)
             if made_by is None:
                 yield position, prompt
                 continue
@@ -128,7 +131,10 @@ class RowMachine:
 
     def _keep(self, position: int, row: Row) -> None:
         self._claim.record()
-        self._store.keep_row(position, row)
+        if self._redo:
+            self._store.redo_row(row)
+        else:
+            self._store.keep_row(position, row)
         self._failed_in_a_row = 0
         if row.status == "accepted":
             self.tally.accepted += 1

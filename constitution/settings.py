@@ -44,6 +44,9 @@ class Settings(Closed):
     out: Path
     """The output folder."""
 
+    rules: tuple[str, ...] = ()
+    """Where the rules were read from: packs and files. A run is given the rules themselves; this is written down."""
+
     models: Mapping[ModelRole, str]
     """Role -> name of the model. `judge` may be left out."""
 

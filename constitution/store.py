@@ -178,21 +178,34 @@ class RowStore:
         Raises:
             StoreError: the disk is full or cannot be written.
         """
-        rules = " ".join(dict.fromkeys(round_.rule for round_ in row.rounds))
-        reason = row.rejection.reason if row.rejection else None
-        tokens = row.tokens
-        values = (row.id, row.status, reason, rules, tokens.prompt, tokens.completion, row.model_dump_json())
+        values = (row.id, *_columns(row))
         # The place may be taken when prompt files were reordered between runs; then the row goes to the end.
         taken = self._select("SELECT 1 FROM rows WHERE position = ?", position)
+        insert = (
+            "INSERT OR IGNORE INTO rows (position, id, status, reason, rules, prompt_tokens,"
+            " completion_tokens, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        self._finish(row.id, insert, (None if taken else position, *values))
+
+    def redo_row(self, row: Row) -> None:
+        """Put a row that was made anew in the place of the kept one with its id, whole or not at all.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        update = (
+            "UPDATE rows SET status = ?, reason = ?, rules = ?, prompt_tokens = ?, completion_tokens = ?, row = ?"
+            " WHERE id = ?"
+        )
+        self._finish(row.id, update, (*_columns(row), row.id))
+
+    def _finish(self, row_id: str, statement: str, values: tuple[object, ...]) -> None:
+        """Write a finished row; it is no failure any more."""
         with self._explained():
             self._db.execute("BEGIN")
             try:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO rows (position, id, status, reason, rules, prompt_tokens,"
-                    " completion_tokens, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (None if taken else position, *values),
-                )
-                self._db.execute("DELETE FROM failures WHERE id = ?", (row.id,))
+                self._db.execute(statement, values)
+                self._db.execute("DELETE FROM failures WHERE id = ?", (row_id,))
                 self._db.execute("COMMIT")
             except sqlite3.Error:
                 if self._db.in_transaction:
@@ -304,6 +317,14 @@ class RowStore:
             self._commits = 0
             self._folding = Thread(target=_fold, args=(self.path,), name="wardlaw-fold", daemon=True)
             self._folding.start()
+
+
+def _columns(row: Row) -> tuple[object, ...]:
+    """Status, reason, rules, tokens and the row itself, as they are kept."""
+    rules = " ".join(dict.fromkeys(round_.rule for round_ in row.rounds))
+    reason = row.rejection.reason if row.rejection else None
+    tokens = row.tokens
+    return row.status, reason, rules, tokens.prompt, tokens.completion, row.model_dump_json()
 
 
 def _fold(path: Path) -> None:

@@ -24,6 +24,7 @@ _SECTIONS = {
     "Input": ("rules", "column", "template", "benign", "benign_share", "limit", "skip_bad"),
     "Models": ("model", "answerer", "critic", "reviser", "judge", "encoder", "temperature", "top_p", "max_tokens"),
     "Loop": ("rounds", "choose", "samples", "templates", "seed"),
+    "Update": ("update",),
     "Output": ("out", "formats", *CHOICES, "mixed"),
     "Run": ("max_tokens_total", "price_in", "price_out", "concurrency", "quiet"),
 }
@@ -69,7 +70,7 @@ _MAX_TOKENS = "answerer=400, critic=300, reviser=500, judge=200"
 
 
 @click.command("generate", cls=Sectioned, sections=_SECTIONS, short_help="make training data from rules and prompts")
-@click.argument("prompts", nargs=-1, required=True, metavar="PROMPTS...")
+@click.argument("prompts", nargs=-1, metavar="PROMPTS...")
 @click.option(
     "-r",
     "--rules",
@@ -87,6 +88,12 @@ _MAX_TOKENS = "answerer=400, critic=300, reviser=500, judge=200"
     default=Path("out"),
     show_default=True,
     help="Output folder. A run that was stopped goes on where it was.",
+)
+@click.option(
+    "--update",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="In place of PROMPTS: make those rows of DIR anew that depend on rules which were changed since.",
 )
 @click.option(
     "-m",
@@ -170,6 +177,9 @@ def command(**given: Any) -> None:
     is answered, critiqued under a rule, revised, justified and checked; what passes is written for the trainers, what
     does not is kept with its reason. Stop it when you like: the same command goes on where it was.
 
+    With --update DIR, rows that depend on rules which were changed since are made anew, by the models and settings of
+    DIR's own run; all others stay as they are. `wardlaw rules diff OLD NEW --data DIR` says beforehand how many.
+
     Exit codes: 0 done, 1 some rows could not be finished, 2 an error, 3 the token budget is spent, 130 stopped.
     """
     from rules import load
@@ -177,11 +187,24 @@ def command(**given: Any) -> None:
 
     prices = Prices(given.pop("price_in"), given.pop("price_out"))
     quiet = given.pop("quiet")
-    constitution = load(*given.pop("rules")).constitution
-    from constitution.generate import Generation
+    folder: Path | None = given.pop("update")
+    if folder is not None:
+        from server.cli._update import forecast, open_update
 
-    settings = _settings(given)
-    generation = Generation(settings, constitution)
+        generation: Generation = (update := open_update(folder, given))
+        click.echo(forecast(folder, update.dependence))
+        if not update.dependence.stale:
+            return
+    else:
+        if not given["prompts"]:
+            raise click.UsageError(
+                "no prompts are named\n  hint: name files of them, or rows to be made anew: --update"
+            )
+        constitution = load(*given["rules"]).constitution
+        from constitution.generate import Generation
+
+        generation = Generation(_settings(given), constitution)
+    settings = generation.settings
     view = View(generation.tally, generation.meter, generation.total, prices)
     try:
         with shown(view, quiet=quiet):
