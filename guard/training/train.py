@@ -145,12 +145,14 @@ def gather_pool(what: Training) -> Pool:
         )
     chosen = 0.1 if what.onto is None else _CHOSEN_OF_FEW
     pool = pool_of(gather(what, rules), check_texts(what.check), what.recipe, seed=what.how.seed, chosen=chosen)
-    _refuse_one_class(pool.teach)
-    answers = {row.harmful for row in pool.teach if row.answers}
-    if len(answers) == 1:  # heads taught by them would give every answer that label; examples judge instead
-        kept = [row for row in pool.teach if not row.answers]
-        counts = {**pool.counts, f"answers, as all are {_label(answers)}": len(pool.teach) - len(kept)}
-        pool = replace(pool, teach=kept, counts=counts)
+    labels = {name: {row.harmful for row in rows} for name, rows in _by_side(pool.teach).items()}
+    if what.onto is None or all(len(both) < 2 for both in labels.values()):
+        _refuse_one_class(labels.get(ASKED, set()))
+    for name, each in labels.items():
+        if len(each) == 1:  # heads taught by them would give every text that label; examples judge instead
+            kept = [row for row in pool.teach if row.answers != (name == ANSWERED)]
+            why = f"{'answers' if name == ANSWERED else 'prompts'}, as all are {_label(each)}"
+            pool = replace(pool, teach=kept, counts={**pool.counts, why: len(pool.teach) - len(kept)})
     return pool
 
 
@@ -356,8 +358,7 @@ def _categories(what: Training, own: dict[str, tuple[str, ...]]) -> dict[str, tu
     return {**{hazard: tuple(ids) for hazard, ids in hazards.items()}, **own}
 
 
-def _refuse_one_class(rows: Sequence[Row]) -> None:
-    labels = {row.harmful for row in rows if not row.answers}
+def _refuse_one_class(labels: set[bool]) -> None:
     if labels != {True, False}:
         raise LabelError(
             f"all prompts to teach are {_label(labels)}" if labels else "there are no prompts to teach",
