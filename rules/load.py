@@ -56,17 +56,19 @@ class Loaded:
             waiting += [((*keys, key), each) for key, each in reversed(inside) if each.cut and key not in _WORDS]
 
 
-def load(*sources: str | os.PathLike[str]) -> Loaded:
+def load(*sources: str | os.PathLike[str], instead: Mapping[Path, str] | None = None) -> Loaded:
     """Read rule files, folders of them, and packs by name, as one constitution.
 
     Args:
         sources: a path, a folder (its `*.yaml` in the order of their names), or the name of a pack that ships with
             the project. Later ones win, rule by rule; the last one names the constitution.
+        instead: texts that are read in place of files, by their absolute paths with links followed: what a file would
+            say if it were written.
 
     Raises:
         RuleErrors: something is wrong. All faults of all files are in it, each with its place.
     """
-    loading = _Loading()
+    loading = _Loading(instead or {})
     with uncollected():
         for source in find(sources, loading.faults):
             loading.source(source)
@@ -88,7 +90,8 @@ class _Draft:
 class _Loading:
     """One load: what was read so far, and what is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Mapping[Path, str]) -> None:
+        self.instead = instead
         self.faults: list[RuleError] = []
         self.files: dict[Path, str] = {}
         self.drafts: dict[str, _Draft] = {}
@@ -112,7 +115,7 @@ class _Loading:
         """Read a file, after all that it extends."""
         if source.real in self.files:
             return
-        text = read(source, self.faults)
+        text = self.instead[source.real] if source.real in self.instead else read(source, self.faults)
         node, faults = (None, []) if text is None else compose(text, source.shown)
         self.faults += faults
         self.files[source.real] = source.shown
