@@ -18,6 +18,10 @@ Look = tuple[str, Part, Exchange]
 """One text under judgement: its place, what it is, and the exchange that it is judged in."""
 
 
+class TooLong(Exception):
+    """The texts are longer than what is kept of them."""
+
+
 class Given:
     """Collects them as they come."""
 
@@ -44,7 +48,13 @@ class Given:
                 self.add(choice, channel, text)
 
     def texts(self) -> Iterator[tuple[int, Channel, str]]:
-        """Choice, channel and text."""
+        """Choice, channel and text.
+
+        Raises:
+            TooLong: they were not all kept.
+        """
+        if self.size > LIMIT:
+            raise TooLong
         for (choice, channel), pieces in self._texts.items():
             text = "".join(pieces)
             if text:
@@ -53,7 +63,11 @@ class Given:
 
 def looks_of(incoming: Incoming, given: Given) -> list[Look]:
     """What a guard judges of a request: its new messages and system texts, then each text of each choice. Older turns
-    were judged when they were new."""
+    were judged when they were new.
+
+    Raises:
+        TooLong: the model's texts were not all kept.
+    """
     messages = incoming.messages
     looks = [(look.where, _part(look.exchange, look.channel), look.exchange) for look in new_looks(messages)]
     asked = Exchange(_last_turn(messages))

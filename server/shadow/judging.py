@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from guard.flips import Outcome
 from guard.gate import Gate
 from server.audit.shadow import Compared, Place, merged
-from server.shadow.given import LIMIT, Given, Look, size_of
+from server.shadow.given import LIMIT, Given, Look, TooLong, size_of
 
 if TYPE_CHECKING:
     from server.inforce import InForce, Lease
@@ -155,7 +155,10 @@ class Shadowing:
         pair = self._guards.pair(name)
         if pair is None:
             return self._drop(name, "reloaded")
-        found = looks()
+        try:
+            found = looks()
+        except TooLong:
+            return self._drop(name, "too_long")
         size = size_of(found)
         if size > LIMIT:
             return self._drop(name, "too_long")

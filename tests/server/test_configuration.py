@@ -184,3 +184,21 @@ def test_every_setting_says_what_it_means_and_has_a_variable_of_its_own() -> Non
     found = list(leaves())
     assert [keys for keys, _, model in found if not field_docstrings(model)[keys[-1]]] == []
     assert len({variable(keys) for keys, _, _ in found}) == len(found)
+
+
+def test_candidates_are_named_as_constitutions_are(tmp_path: Path) -> None:
+    file = tmp_path / "wardlaw.yaml"
+    file.write_text("constitutions: {default: base, bank: base}\nshadow: {candidates: {bank: ./bank.yaml}}\n")
+    assert dict(read_settings(file).shadow.candidates) == {"bank": ("./bank.yaml",)}
+    variables = {"WARDLAW_SHADOW__CANDIDATES": "base,./next.yaml"}
+    assert dict(read_settings(None, variables).shadow.candidates) == {"default": ("base", "./next.yaml")}
+    variables = {"WARDLAW_SHADOW__CANDIDATES__DEFAULT": "./next.yaml"}
+    assert dict(read_settings(None, variables).shadow.candidates) == {"default": ("./next.yaml",)}
+
+
+def test_a_candidate_of_nothing_is_told_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "wardlaw.yaml"
+    file.write_text("shadow:\n  candidates: {bank: ./bank.yaml}\n")
+    with pytest.raises(SettingsErrors) as caught:
+        read_settings(file)
+    assert str(caught.value).startswith(f"{file}:2:16: `shadow.candidates.bank`: no constitution `bank` is in force")
