@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -107,7 +108,16 @@ class Demonstration(Closed):
     """The better answer; left out where the critique says that the rule is kept."""
 
     language: Language = "en"
-    """Language tag of this demonstration."""
+    """Language tag of this demonstration; `zh` where it is left out and the demonstration is written in Chinese."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _language_it_is_written_in(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "language" in value:
+            return value
+        # without this, the loop would never show the demonstrations of a file that is Chinese throughout
+        said = [text for text in (value.get("prompt"), value.get("answer")) if isinstance(text, str)]
+        return {**value, "language": "zh"} if said and _is_chinese(said[0]) else value
 
     @field_validator("critique")
     @classmethod
@@ -128,3 +138,10 @@ class Demonstration(Closed):
             hint = "write the better answer, or say `verdict: keeps`"
             raise refusal([((), "a demonstration that breaks the rule needs a `revision`", hint)])
         return self
+
+
+def _is_chinese(text: str) -> bool:
+    """Whether most of a text is Han characters, and none kana or hangul. One weighs as much as three Latin letters."""
+    if re.search(r"[\u3040-\u30ff\uac00-\ud7af]", text):
+        return False
+    return 3 * len(re.findall(r"[\u3400-\u4dbf\u4e00-\u9fff]", text)) > len(re.findall("[A-Za-z]", text))
