@@ -114,7 +114,11 @@ _RULES: Json = {
     "items": {
         "type": "object",
         "required": ["id", "title", "why", "where"],
-        "properties": {**{name: {"type": "string"} for name in ("id", "title", "why")}, "where": _WHERE},
+        "properties": {
+            **{name: {"type": "string"} for name in ("id", "title", "why")},
+            "hazards": {"type": "array", "items": {"type": "string"}, "description": "Codes, each `system:code`."},
+            "where": _WHERE,
+        },
     },
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from rules.hazards import crosswalk
 from rules.load import load
 from rules.schema import Action
 from server.apis._crosswalk import read_crosswalk
@@ -199,25 +200,32 @@ async def test_the_decision_stands_in_the_headers(stand: Callable[..., Any]) -> 
 
 
 def test_the_table_names_only_categories_and_rules_that_there_are() -> None:
-    crosswalk = read_crosswalk()
-    rows = [*crosswalk.rules.values(), *crosswalk.hazards.values()]
-    assert {name for row in rows for name in row} <= set(crosswalk.categories)
+    table = read_crosswalk()
+    rows = [*table.rules.values(), *table.hazards.values()]
+    assert {name for row in rows for name in row} <= set(table.categories)
     base = load("base").constitution
-    assert set(crosswalk.rules) <= {rule.id for rule in base}
+    assert set(table.rules) <= {rule.id for rule in base}
     from openai.types.moderation import Categories
 
     aliases = {field.alias or name for name, field in Categories.model_fields.items()}
-    assert set(crosswalk.categories) == aliases
+    assert set(table.categories) == aliases
 
 
 def test_every_mlcommons_hazard_of_the_base_pack_that_has_a_category_counts_for_it() -> None:
-    crosswalk = read_crosswalk()
+    table = read_crosswalk()
     none_fits = {"privacy", "defamation", "intellectual-property", "specialized-advice"}
     for rule in load("base").constitution:
         for hazard in rule.hazards:
             system, _, code = hazard.partition(":")
             if system == "mlcommons-1.0" and code not in none_fits:
-                assert crosswalk.hazards[hazard], hazard
+                assert table.hazards[hazard], hazard
+
+
+def test_the_table_has_every_category_that_the_crosswalk_between_hazard_systems_claims() -> None:
+    table = read_crosswalk()
+    for hazard, categories in table.hazards.items():
+        claimed = [each.partition(":") for each in crosswalk().claims([hazard])]
+        assert {code for system, _, code in claimed if system == "openai-moderation"} <= set(categories), hazard
 
 
 async def test_a_rule_without_hazards_is_a_category_of_its_own(stand: Callable[..., Any]) -> None:
