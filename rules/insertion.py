@@ -25,6 +25,7 @@ from rules.words import quoted
 
 Side: TypeAlias = Literal["breaks", "keeps"]
 
+_BOM = "\ufeff"
 _WIDTH = 112
 
 
@@ -99,7 +100,10 @@ def inserted(text: str, rule_id: str, side: Side, examples: Sequence[Example]) -
     Raises:
         InsertionError: the rule is not in the text as a map of its own.
     """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if text.startswith(_BOM):  # the parser does not count it
+        return _BOM + inserted(text[1:], rule_id, side, examples)
+    # the parser that `rules.places` reads the file with: the other one refuses some of what it takes, as `[what?]`
+    root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     rules = _value(root, "rules")
     items = rules.value if isinstance(rules, yaml.SequenceNode) else []
     rule = next((item for item in items if _says(_value(item, "id"), rule_id)), None)
@@ -170,7 +174,7 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _block(data: Any) -> list[str]:
-    form = {"allow_unicode": True, "sort_keys": False, "default_flow_style": False, "width": _WIDTH}
+    form: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "default_flow_style": False, "width": _WIDTH}
     dumped: str = yaml.dump(data, Dumper=_Dumper, **form)
     return dumped.split("\n")[:-1]
 

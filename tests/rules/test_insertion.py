@@ -78,6 +78,7 @@ LAYOUTS = {
               content: b
 """,
     "brackets": "{breaks: [one, two], keeps: [three]}\n",
+    "brackets after other scripts": "{keeps: [怎么做？, 😀 ok], breaks: [为什么?]}  # 注释\n",
     "empty brackets": "{breaks: [], keeps: [three]}\n",
     "empty brackets with space": """\
       breaks: [   ]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rules.errors import WardlawError
 from server.cli._sections import Sectioned
 from server.cli.gate import _options
 
@@ -58,9 +57,12 @@ def command(
     """
     from guard.trials.contract import breaches
     from rules.load import load
+    from server.cli.rules._ids import named_rule
 
-    loaded = load(*(paths or ("base",)))
-    _check_ids(loaded, only, paths)
+    paths = paths or ("base",)
+    loaded = load(*paths)
+    for rule_id in only:
+        named_rule(loaded, rule_id, paths)
     trial = _tried(loaded, chosen, only, obfuscated, quiet)
     wanted = only or None
     broken = breaches(loaded.constitution, trial.by_rule, only=wanted)
@@ -103,13 +105,3 @@ def _resemble(chosen: _options.Chosen) -> Resemble | None:
     from guard.trials.advice import by_meaning
 
     return by_meaning(open_encoder(chosen.encoder))
-
-
-def _check_ids(loaded: Loaded, only: tuple[str, ...], paths: tuple[str, ...]) -> None:
-    from rules.words import did_you_mean, listed, quoted
-
-    ids = [rule.id for rule in loaded.constitution]
-    for rule_id in only:
-        if rule_id not in ids:
-            hint = did_you_mean(rule_id, ids, f"`wardlaw rules test {' '.join(paths)}` lists its {len(ids)} rules")
-            raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths or ('base',))}", hint)

@@ -1,0 +1,27 @@
+"""The rule that a person names by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rules.errors import WardlawError
+from rules.words import did_you_mean, listed, quoted
+
+if TYPE_CHECKING:
+    from rules.load import Loaded
+    from rules.schema import Rule
+
+
+def named_rule(loaded: Loaded, rule_id: str, paths: Sequence[str]) -> Rule:
+    """The rule.
+
+    Raises:
+        WardlawError: there is none of that id.
+    """
+    try:
+        return loaded.constitution.rule(rule_id)
+    except KeyError:
+        ids = [rule.id for rule in loaded.constitution]
+        hint = did_you_mean(rule_id, ids, f"`wardlaw rules test {' '.join(paths)}` lists its {len(ids)} rules")
+        raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths)}", hint) from None
