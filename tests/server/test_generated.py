@@ -17,7 +17,13 @@ def test_what_is_generated_is_current() -> None:
 
 def test_all_is_written_once_and_is_current_then(tmp_path: Path) -> None:
     written = {str(path.relative_to(tmp_path)) for path in write(tmp_path)}
-    assert written == {"docs/cli.md", "docs/rules.md", "docs/settings.md", "rules/rule_file.schema.json"}
+    assert written == {
+        "docs/cli.md",
+        "docs/hazards.md",
+        "docs/rules.md",
+        "docs/settings.md",
+        "rules/rule_file.schema.json",
+    }
     assert stale(tmp_path) == []
     assert write(tmp_path) == []
     assert not list(tmp_path.rglob(".*"))
