@@ -97,10 +97,10 @@ def _replayed(replayed: Replayed) -> Iterator[str]:
     tally = replayed.tally
     yield f"### On {code(replayed.source)}"
     yield ""
-    for what, hint in not_replayed(replayed):
-        yield f"- {_words(what)}" + (f" ({_words(hint)})" if hint else "")
-    if tally.rows:
+    if notes := list(not_replayed(replayed)):
+        yield from (f"- {_words(what)}" + (f" ({_words(hint)})" if hint else "") for what, hint in notes)
         yield ""
+    if tally.rows:
         yield "| action | before | now |\n| --- | --- | --- |"
         for action, (old, new) in tally.action_rates().items():
             yield f"| {action} | {percent(old)} | {percent(new)} |"

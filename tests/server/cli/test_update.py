@@ -249,3 +249,29 @@ def row_of() -> Callable[..., Any]:
         return row.model_copy(update={"status": "rejected", "rejection": rejection})
 
     return given_up
+
+
+def test_rules_diff_says_beforehand_which_rows_depend_on_changed_rules(work, made, capsys):
+    old = work.folder / "old.yaml"
+    old.write_text(rules_text())
+    (work.folder / "rules.yaml").write_text(rules_text(paint="Never give"))
+    count = sum(rule_of(row) == "paint" for row in made().values())
+    assert run(["rules", "diff", str(old), str(work.folder / "rules.yaml"), "--data", str(work.out)]) == 0
+    told = capsys.readouterr().out
+    assert f"{count} of 10 training rows depend on changed rules" in told
+    assert f"  paint: {count}" in told
+    assert f"`wardlaw generate --update {work.out}` makes these anew: about {3 * count} model calls" in told
+    both = ["rules", "diff", str(old), str(work.folder / "rules.yaml"), "--data", str(work.out), "--format"]
+    assert run([*both, "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["rules"] == {"paint": count}
+    assert run([*both, "markdown"]) == 0
+    assert f"| `paint` | {count} |" in capsys.readouterr().out
+
+
+def test_a_folder_without_rows_is_told_of(work, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(["generate", "--update", str(tmp_path / "empty")]) == 2
+    assert "holds no rows of a run" in capsys.readouterr().err
+    rules = str(work.folder / "rules.yaml")
+    assert run(["rules", "diff", rules, rules, "--data", str(tmp_path / "empty")]) == 2
+    assert "holds no rows" in capsys.readouterr().err
