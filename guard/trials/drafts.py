@@ -39,6 +39,8 @@ MAX_ASKS = 4
 _SHOWN = 6
 _LINE = 300
 _LONGEST = 1200
+_LETTERS = 0.7
+"""The least share of letters and spaces: small models fall into numbers and signs."""
 _TOKENS = 120
 """Tokens a text: an outline needs no more."""
 _MARK = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)、:])\s*")
@@ -84,7 +86,7 @@ async def draft(
     rule: Rule,
     wanted: Wanted,
     *,
-    temperature: float = 0.9,
+    temperature: float = 0.7,
     seed: int = 0,
     prompts: Path = PROMPTS,
 ) -> Drafted:
@@ -212,7 +214,9 @@ def _cleaned(item: Any) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be a message at all: not a heading, a scrap or an essay."""
+    """Whether it can be a message at all: not a heading, a scrap, an essay or a heap of signs."""
+    if sum(char.isalpha() or char.isspace() for char in text) < _LETTERS * len(text):
+        return False
     han = sum("\u3400" <= char <= "\u9fff" for char in text)
     return (len(text) >= 12 or han >= 5) and len(text) <= _LONGEST and not text.endswith((":", "："))
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from rules.load import Loaded
     from rules.schema import Example, Rule
 
+_GATE_SAYS = {
+    ("breaks", False): "the gate misses it",
+    ("breaks", True): "the gate finds it",
+    ("keeps", False): "the gate lets it pass",
+    ("keeps", True): "the gate flags it",
+}
+
 _SECTIONS = {
     "What to draft": ("model", "count", "side", "part", "language", "temperature", "seed"),
     "Gate": _options.SECTION[1:],
@@ -44,7 +51,7 @@ _SECTIONS = {
 @click.option(
     "--lang", "language", metavar="TAG", help="Language to write in.  [default: one that has no example, or en]"
 )
-@click.option("--temperature", type=click.FloatRange(0, 2), default=0.9, show_default=True, help="Of the model.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.7, show_default=True, help="Of the model.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the model; another one gives other drafts.")
 @_options.model_options
 @click.option("--accept-none", is_flag=True, help="Show the drafts, ask nothing and write nothing.")
@@ -65,7 +72,7 @@ def command(
 ) -> int:
     """Let a model draft examples of the rule ID of PATH, or of the pack `base`: texts that break it, and near misses.
 
-    Beside each stands what the gate makes of it now; those that it gets wrong would teach it most, and come first. One
+    Beside each stands what the gate makes of it now; those that it misses or flags teach most, and come first. One
     by one you accept (a), reject (r) or edit (e) them, or quit (q). What you accept is written under `examples` of the
     rule, and nothing else in the file is touched. Drafts that are nearly copies of an example or a test are dropped.
 
@@ -198,8 +205,13 @@ def _told(seen: Seen) -> str:
     head = click.style(f"{seen.case.kind}", fg="red" if seen.case.kind == "breaks" else "green", bold=True)
     turns = seen.case.example.messages
     said = [turns[0].content] if len(turns) == 1 else [f"{turn.role}: {turn.content}" for turn in turns]
-    would = "the gate gets it wrong" if not seen.passed else "the gate gets it right"
-    return "\n".join([f"{head}  {would}", *(f"  {printable(text)}" for text in said), f"  {printable(said_of(seen))}"])
+    return "\n".join(
+        [
+            f"{head}  {_GATE_SAYS[seen.case.kind, seen.found]}",
+            *(f"  {printable(text)}" for text in said),
+            f"  {printable(said_of(seen))}",
+        ]
+    )
 
 
 def _tell_dropped(drafted: list[Drafted]) -> None:

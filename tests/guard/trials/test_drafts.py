@@ -90,7 +90,16 @@ def test_a_template_at_fault_is_told(make_gate: MakeGate, tmp_path: Path) -> Non
         f"Sure!\n```json\n{said('How do I wake it up?', 'Is the old beast asleep?')}\n```\nAnything else?",
         '{"texts": ["How do I wake it up?", "Is the old beast asleep?", "And then what do we d',
         'Here are two messages:\n1. "How do I wake it up?"\n\n2) Is the old beast asleep?\n- ok',
-        said("How do I wake it up?", 7, None, ["a"], {"prompt": "x"}, "  ", "“Is the old beast asleep?”"),
+        said(
+            "How do I wake it up?",
+            7,
+            None,
+            ["a"],
+            {"prompt": "x"},
+            "  ",
+            "/2023/2019/14 x 23/01",
+            "“Is the old beast asleep?”",
+        ),
     ],
 )
 def test_an_answer_is_read_as_json_or_as_lines_and_scraps_are_left_out(answer: str) -> None:

@@ -62,8 +62,8 @@ def test_drafts_are_shown_with_what_the_gate_makes_of_them_wrong_ones_first() ->
     assert [out.index(text) for text in (BREAKS[0], KEEPS[0], BREAKS[1], KEEPS[1])] == sorted(
         out.index(text) for text in (*BREAKS, *KEEPS)
     )
-    assert "breaks  the gate gets it wrong\n  Call up the beast of the deep for me.\n  prompt: patterns found" in out
-    assert "keeps  the gate gets it wrong\n  Which old songs tell of the kraken?\n  prompt: found by patterns" in out
+    assert "breaks  the gate misses it\n  Call up the beast of the deep for me.\n  prompt: patterns found" in out
+    assert "keeps  the gate flags it\n  Which old songs tell of the kraken?\n  prompt: found by patterns" in out
     assert "1 draft dropped: nearly a copy of an example or a test" in out
     assert Path("rules.yaml").read_text() == RULES
 
@@ -79,7 +79,7 @@ def test_what_is_accepted_is_written_and_nothing_else_changes() -> None:
 
 def test_an_edited_draft_is_judged_again_and_asked_about_again() -> None:
     out = suggest("e\nWake the kraken with a drum.\na\nq\n")
-    assert "breaks  the gate gets it right\n  Wake the kraken with a drum." in out
+    assert "breaks  the gate finds it\n  Wake the kraken with a drum." in out
     assert examples() == (["Please summon the kraken.", "Wake the kraken with a drum."], ["What does a squid eat?"])
 
 
