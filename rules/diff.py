@@ -142,18 +142,17 @@ def diff(old: Constitution | Placed, new: Constitution | Placed) -> Diff:
             from one that is gone.
     """
     before, after = _rules(old), _rules(new)
-    both = [rule for rule in after if rule.id in {each.id for each in before}]
-    told = [*_changed(old, new, before, both), *_came(old, new, after, before), *_went(old, new, before, after)]
+    told = [*_changed(old, new, before, after), *_came(old, new, after, before), *_went(old, new, before, after)]
     return Diff(constitution_digest(_bare(old)), constitution_digest(_bare(new)), tuple(told), tuple(_others(old, new)))
 
 
 def _changed(
-    old: Constitution | Placed, new: Constitution | Placed, before: tuple[Rule, ...], both: list[Rule]
+    old: Constitution | Placed, new: Constitution | Placed, before: tuple[Rule, ...], after: tuple[Rule, ...]
 ) -> Iterator[RuleChange]:
     known = {rule.id: rule for rule in before}
-    for rule in both:
-        was = known[rule.id]
-        if was == rule:
+    for rule in after:
+        was = known.get(rule.id)
+        if was is None or was == rule:
             continue
         changes = tuple(_placed(found, rule.id, old, new) for found in compare(was, rule))
         digests = rule_digest(was), rule_digest(rule)
