@@ -198,7 +198,8 @@ def command(**given: Any) -> None:
     else:
         if not given["prompts"]:
             raise click.UsageError(
-                "no prompts are named\n  hint: name files of them, or rows to be made anew: --update"
+                "missing argument `PROMPTS...`\n  hint: name files of prompts, or a folder with --update;"
+                " see `wardlaw generate --help`"
             )
         constitution = load(*given["rules"]).constitution
         from constitution.generate import Generation

@@ -192,7 +192,7 @@ def test_options_that_say_how_rows_are_made_do_not_go_with_an_update(work, made,
     assert run(["generate", "prompts.txt", "--update", str(work.out)]) == 2
     assert "`PROMPTS` does not go with --update" in capsys.readouterr().err
     assert run(["generate", "-q"]) == 2
-    assert "no prompts are named" in capsys.readouterr().err
+    assert "missing argument `PROMPTS...`" in capsys.readouterr().err
 
 
 def test_a_folder_that_never_recorded_its_settings_asks_for_names_once(work, made, capsys):
