@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 _DIGITS = 6
 
 
-def as_dict(loaded: Loaded, trial: Trial, broken: Sequence[Breach], only: Sequence[str] = ()) -> dict[str, Any]:
-    """All of it: figures by rule, every text, and the contracts that are not kept."""
+def as_dict(
+    loaded: Loaded, trial: Trial, broken: Sequence[Breach], *, ok: bool, only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """All of it: figures by rule, every text, and the contracts that are not kept. Args: ok: the command's own word."""
     from guard.trials.trial import Tally
 
     rules = [rule for rule in loaded.constitution if not only or rule.id in only]
     return {
-        "ok": not broken,
+        "ok": ok,
         "digest": trial.constitution,
         "rules": [
             {

@@ -12,7 +12,6 @@ from server.cli.gate import _options
 
 if TYPE_CHECKING:
     from guard.trials.advice import Resemble
-    from guard.trials.contract import Breach
     from guard.trials.trial import Trial
     from rules.load import Loaded
 
@@ -72,20 +71,17 @@ def command(
         from server.cli.rules._junit import write
 
         write(junit, loaded, trial, broken, strict=strict)
+    fails = bool(broken) or (strict and bool(trial.failing("tests")))
     if as_json:
         from server.cli._json import as_text
         from server.cli.rules._trial_json import as_dict
 
-        click.echo(as_text(as_dict(loaded, trial, broken, only)))
+        click.echo(as_text(as_dict(loaded, trial, broken, ok=not fails, only=only)))
     else:
         from server.cli.rules._trial_page import show
 
         show(loaded, trial, broken, only=only, only_failing=only_failing, verbose=verbose, strict=strict)
-    return int(_fails(trial, broken, strict))
-
-
-def _fails(trial: Trial, broken: tuple[Breach, ...], strict: bool) -> bool:
-    return bool(broken) or (strict and bool(trial.failing("tests")))
+    return int(fails)
 
 
 def _tried(loaded: Loaded, chosen: _options.Chosen, only: tuple[str, ...], obfuscated: bool, quiet: bool) -> Trial:

@@ -112,6 +112,7 @@ def test_only_failing_rules_are_shown_when_asked(capsys: pytest.CaptureFixture[s
 def test_json_has_figures_by_rule_and_every_text(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = in_json(capsys)
     assert (code, told["ok"]) == (0, True)
+    assert in_json(capsys, "--strict")[1]["ok"] is False
     kraken, chest, dull = told["rules"]
     assert kraken["recall"]["tests"] == {"found": 1, "of": 2, "value": 0.5, "low": 0.012579, "high": 0.987421}
     assert kraken["recall"]["examples"]["value"] is None
@@ -190,3 +191,21 @@ def test_bad_input_is_told_in_a_line_and_a_hint(capsys: pytest.CaptureFixture[st
     assert code == 2
     assert told in err
     assert "\n  hint: " in err
+
+
+def test_a_judge_is_asked_when_it_is_named_and_is_a_stage_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    write(RULES.replace("meaning: null}", "meaning: null, judge: {when: always}}", 1))
+    word = '{match: "Call the beast", where: any, text: "", logprobs: [{token: "WORD", logprob: 0, top: {"WORD": 0}}]}'
+    replies = [
+        word.replace("WORD", "yes"),
+        word.replace("WORD", "no").replace('match: "Call the beast", where: any, ', ""),
+    ]
+    Path("judge.yaml").write_text(f"[{', '.join(replies)}]", encoding="utf-8")
+    judge = ("--judge", "scripted:judge.yaml", "--judge-mode", "logprobs", "--rule", "kraken-summoning")
+    _, out, _ = run(capsys, *judge)
+    assert ["kraken-summoning", "2/2", "100%"] == out.splitlines()[1].split()[:3]
+    assert "patterns 1, judge 1" in out
+    _, told = in_json(capsys, *judge)
+    assert [(each["stage"], each["why"]) for each in told["texts"]] == [
+        ("patterns", None), ("judge", None), ("judge", "judge was asked and did not find it"),
+    ]  # fmt: skip
