@@ -203,7 +203,7 @@ def test_a_judge_is_asked_when_it_is_named_and_is_a_stage_of_the_table(capsys: p
     Path("judge.yaml").write_text(f"[{', '.join(replies)}]", encoding="utf-8")
     judge = ("--judge", "scripted:judge.yaml", "--judge-mode", "logprobs", "--rule", "kraken-summoning")
     _, out, _ = run(capsys, *judge)
-    assert ["kraken-summoning", "2/2", "100%"] == out.splitlines()[1].split()[:3]
+    assert out.splitlines()[1].split()[:3] == ["kraken-summoning", "2/2", "100%"]
     assert "patterns 1, judge 1" in out
     _, told = in_json(capsys, *judge)
     assert [(each["stage"], each["why"]) for each in told["texts"]] == [
