@@ -27,6 +27,7 @@ from server.running import Running
 from server.settings import ServerSettings, UpstreamSettings, is_loopback
 from server.shadow.candidates import Candidates
 from server.shadow.judging import Shadowing
+from server.shadow.opening import candidates_told, open_shadowing
 from server.telemetry.telemetry import ServerTelemetry
 from server.watching import Watching
 
@@ -186,12 +187,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
 
     reloader = Reloader(settings, built, guards, mender, on_reloaded=reloaded)
     reloader.candidates = candidates
-    shadowing = None
-    if settings.shadow.candidates:
-        shadowing = Shadowing(
-            guards, audit.keep_shadow, metrics, share=settings.shadow.share, queue=settings.shadow.queue
-        )
-        _follow(candidates, shadowing, telemetry)
+    shadowing = open_shadowing(settings, candidates, guards, audit, metrics)
     candidates.attach(guards)
     rolled = candidates.wait_s if settings.rollout.percent else lambda: 0.0
     limits = ServerLimits(
@@ -205,43 +201,13 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     running.blocked = lambda: _audit_blocks(settings, audit)
     running.faults["candidate"] = lambda: candidates.fault
     if shadowing is not None:
-        running.candidates = partial(_candidates_told, settings, candidates, shadowing)
+        running.candidates = partial(candidates_told, settings, candidates, shadowing)
     if isinstance(door, KeyDoor):
         running.faults["keys"] = lambda: door.fault
     if parent is not None:
         running.reload_others = lambda: _tell(parent, settings.workers - 1)
     parts = Parts(settings, guards, upstream, audit, door, limits, telemetry, running, shadowing)
     return Opened(parts, reloader, audit, telemetry, limits, door, guards, mender, candidates, shadowing)
-
-
-def _follow(candidates: Candidates, shadowing: Shadowing, telemetry: ServerTelemetry) -> None:
-    """Let counts and metrics follow the candidates that are loaded."""
-    before: dict[str, str] = {}
-
-    def changed(digests: dict[str, str]) -> None:
-        shadowing.begin(digests)
-        telemetry.metrics.constitutions(digests, before, candidates=True)
-        before.update(digests)
-
-    candidates.on_changed = changed
-
-
-def _candidates_told(
-    settings: ServerSettings, candidates: Candidates, shadowing: Shadowing, details: bool
-) -> dict[str, dict[str, Any]]:
-    """Each constitution's candidate, as `/healthz` and `POST /admin/reload` tell it."""
-    counts = shadowing.told()
-    told: dict[str, dict[str, Any]] = {}
-    for name in settings.shadow.candidates:
-        last = candidates.last.get(name)
-        told[name] = {
-            "digest": candidates.digests.get(name, ""),
-            "percent": settings.rollout.percent,
-            "load": last.told(details=details) if last else {},
-            **counts.get(name, {"judged": 0, "flips": {}, "dropped": {}}),
-            "waiting": shadowing.waiting,
-        }
-    return told
 
 
 def _check(settings: ServerSettings) -> None:

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from guard.flips import Outcome
-from guard.gate import Gate
-from server.audit.shadow import Compared, Place, merged
+from server.audit.shadow import Compared
+from server.shadow.comparing import Case, compare
 from server.shadow.given import LIMIT, Given, Look, TooLong, size_of
 
 if TYPE_CHECKING:
-    from server.inforce import InForce, Lease
+    from server.inforce import InForce
     from server.record import Record
 
 _log = logging.getLogger(__name__)
@@ -57,22 +56,6 @@ class Tally:
     judged: int = 0
     flips: dict[str, int] = field(default_factory=lambda: {"stricter": 0, "milder": 0, "other": 0})
     dropped: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Case:
-    """A request whose texts are to be judged again."""
-
-    decision: str
-    at: float
-    constitution: str
-    enforced: str
-    """Digest of what acted."""
-    looks: list[Look]
-    size: int
-    leases: tuple[Lease, Lease]
-    base: Gate
-    candidate: Gate
 
 
 class Shadowing:
@@ -283,32 +266,3 @@ class Shadowing:
             self._told_at = now
             # the error's own words may quote a client's text
             _log.error("%s: %s", what, type(error).__name__)
-
-
-def compare(case: Case) -> Compared:
-    """What the rules in force and the candidate say to the same texts. Blocks while models run.
-
-    What the acting gate has judged a moment ago it remembers; only the whole texts of streams, which it saw in
-    stretches, are new to it.
-    """
-    exchanges = [exchange for _, _, exchange in case.looks]
-    before = case.base.judge_many(exchanges) if exchanges else []
-    after = case.candidate.judge_many(exchanges) if exchanges else []
-    old, new = [Outcome.of(each) for each in before], [Outcome.of(each) for each in after]
-    places = tuple(
-        Place(where, str(part), one, other)
-        for (where, part, _), one, other in zip(case.looks, old, new, strict=True)
-        if one.action is not other.action or set(one.rules) != set(other.rules)
-    )
-    return Compared(
-        case.decision,
-        case.at,
-        case.constitution,
-        case.base.digest,
-        case.candidate.digest,
-        "candidate" if case.enforced == case.candidate.digest else "base",
-        merged(old),
-        merged(new),
-        places,
-        any(each.coverage.degraded for each in (*before, *after)),
-    )

@@ -47,13 +47,23 @@ def staged(pair: Pair) -> Iterator[Path]:
     Raises:
         WardlawError: the folder cannot be written.
     """
+    import tempfile
+
     # not `.yaml`: a folder of rules is read, and watched, by that ending
-    path = pair.rules.with_name(f".{pair.rules.name}.promoting")
+    prefix = f".{pair.rules.name}."
     try:
-        _write(path, pair.new, pair.rules.stat().st_mode & 0o777)
-        yield path
+        fd, name = tempfile.mkstemp(".promoting", prefix, pair.rules.parent)
+        os.close(fd)
     except OSError as error:
-        raise WardlawError(f"`{path}` cannot be written: {error.strerror or error}", _HINT) from None
+        what = f"nothing can be written beside `{pair.rules}`: {error.strerror or error}"
+        raise WardlawError(what, _HINT) from None
+    path = Path(name)
+    try:
+        try:
+            _write(path, pair.new, pair.rules.stat().st_mode & 0o777)
+        except OSError as error:
+            raise WardlawError(f"`{path}` cannot be written: {error.strerror or error}", _HINT) from None
+        yield path
     finally:
         with contextlib.suppress(OSError):
             path.unlink()

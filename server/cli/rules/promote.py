@@ -63,7 +63,12 @@ def _share(context: click.Context, option: click.Parameter, text: str | None) ->
 )
 @gate_options.model_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object; nobody is asked, and without --yes nothing is replaced.",
+)
 def command(
     candidate: str,
     over: str,
@@ -114,7 +119,8 @@ def command(
         if tests != "off":
             promotion.change = _tried(new, old, chosen)
         _tell(promotion, as_json)
-        agreed = not any(promotion.refusals()) and (yes or _agrees(promotion))
+        may = not any(promotion.refusals())
+        agreed = may and (yes or (not as_json and _agrees(promotion)))
         if agreed:
             kept = swap(pair, path, found.old, lambda: _digest(*beside, over) == found.new)
             promotion.kept = str(kept)
@@ -123,7 +129,7 @@ def command(
         from server.cli._json import as_text
 
         click.echo(as_text(promotion.as_dict()))
-    return 0 if taken else 1
+    return 0 if taken or (as_json and may and not agreed) else 1
 
 
 def _loaded(*sources: str) -> Loaded:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 
 from server.audit.database import Database, database_url
@@ -105,9 +108,20 @@ def test_an_answer_that_the_guard_blocks_is_judged_as_it_was_before(
     assert told["base"]["rules"] == {"kraken-summoning": 1.0}
 
 
-def test_moderations_are_judged_too(serve: Serve) -> None:
-    import httpx
+def test_a_stream_that_both_would_stop_is_no_flip(serve: Serve, fake_upstream: FakeUpstream) -> None:
+    fake_upstream.script(text=f"here is how to {KRAKEN} at night, and where {GOLD} lies")
+    stricter = CANDIDATE.replace("great kraken", "kraken")
+    served = serve("--shadow", "candidate.yaml", files={"candidate.yaml": stricter}).ready()
+    answer = served.ask("hello", stream=True)
+    assert KRAKEN not in answer.text
+    told = compared(served, answer.headers["x-wardlaw-decision"])
+    assert (told["base"]["action"], told["candidate"]["action"]) == ("block", "block")
+    fake_upstream.script(text=f"here is how to {KRAKEN} at night")
+    told = compared(served, served.ask("hello", stream=True).headers["x-wardlaw-decision"])
+    assert (told["flip"], told["places"]) == ("", [])
 
+
+def test_moderations_are_judged_too(serve: Serve) -> None:
     served = shadowed(serve)
     asked = {"input": ["hello", GOLD]}
     answer = httpx.post(f"{served.url}/v1/moderations", json=asked, trust_env=False, verify=False, timeout=20)
@@ -191,19 +205,38 @@ def test_what_waits_is_judged_when_the_server_stops(serve: Serve) -> None:
     assert all(rows[each] for each in asked)
 
 
-def test_a_killed_server_loses_no_verdict_that_was_told_of(serve: Serve, postgres: Any) -> None:
-    url = postgres.database()
-    served = shadowed(serve, "--database", url)
-    while candidate(served)["judged"] < 30:
-        for _ in range(10):
-            served.ask(GOLD)
-    told = candidate(served)["judged"]
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_server_that_is_killed_while_verdicts_are_written_loses_none_that_was_counted(
+    serve: Serve, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = request.getfixturevalue("postgres").database() if kind == "postgres" else ""
+    where = ["--database", url] if url else []
+    served = shadowed(serve, *where)
+    over = threading.Event()
+
+    def go_on() -> None:
+        with suppress(httpx.HTTPError):
+            while not over.is_set():
+                served.ask(GOLD)
+
+    asking = [threading.Thread(target=go_on) for _ in range(4)]
+    for each in asking:
+        each.start()
+    told = 0
+    while told < 60:
+        told = candidate(served)["judged"]
     os.kill(served.process.pid, signal.SIGKILL)
+    over.set()
     served.ended()
-    served.command("audit", "list", "-n", "1", "--folder", "data", "--database", url)
-    rows = found(served, url)
-    assert sum(each.shadow is not None for each in rows) >= told
-    assert len(found(served, url, flips="stricter")) >= told
+    for each in asking:
+        each.join()
+    served.command("audit", "list", "-n", "1", "--folder", "data", *where)  # drains what the dead worker left
+    database = Database(url or database_url("", served.folder / "data"))
+    flips = list(Decisions(database).all(Filters(flips="stricter")))
+    database.close()
+    assert len(flips) >= told
+    assert all(each.shadow and each.shadow["candidate"]["rules"] == {"gold-digging": 1.0} for each in flips)
+    assert not (served.folder / "data" / "journal" / "set-aside.lines").exists()
 
 
 def test_with_nothing_of_the_share_nothing_is_judged_twice(serve: Serve) -> None:

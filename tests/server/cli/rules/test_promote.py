@@ -101,6 +101,25 @@ def test_json_has_everything(desk: Desk, capsys: pytest.CaptureFixture[str]) -> 
     assert told["tests"]["run"] == 4
 
 
+def test_json_without_yes_only_tells(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.saw(3, 1000)
+    assert desk.promote("--json") == 0
+    assert json.loads(capsys.readouterr().out)["promoted"] is False
+    assert desk.promote("--json", "--max-stricter", "0.1%") == 1
+    assert "up to 0.87% of decisions" in json.loads(capsys.readouterr().out)["refused"][0]["what"]
+    assert desk.is_untouched()
+
+
+def test_where_no_audit_is_named_and_there_is_none_that_is_said(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    assert main(["rules", "promote", "candidate.yaml", "--over", "rules.yaml", "--no-meaning", "--yes"]) == 0
+    assert "no traffic was looked at: no database" in capsys.readouterr().out
+    assert desk.rules.read_text() == CANDIDATE
+    assert main(["rules", "promote", "candidate.yaml", "--over", "rules.yaml", "--folder", "x", "--yes"]) == 2
+
+
 def test_a_no_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
@@ -218,6 +237,20 @@ def test_rules_that_were_changed_meanwhile_are_not_overwritten(desk: Desk) -> No
     with staged(pair) as path, pytest.raises(WardlawError, match="was changed while"):
         swap(pair, path, "abc", lambda: True)
     assert desk.rules.read_text() == "# mine\n" + RULES
+
+
+def test_a_folder_that_cannot_be_written_is_told_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    import resource
+
+    desk.saw(0, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # a full disk
+    try:
+        assert desk.promote("--yes") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be written" in capsys.readouterr().err
+    assert desk.is_untouched()
 
 
 def test_a_link_goes_on_pointing_where_it_did_and_rights_stay(desk: Desk) -> None:
