@@ -188,6 +188,21 @@ def test_what_no_changed_rule_watches_is_judged_once_and_told_the_same(few, text
         assert (before.action, before.broken) == (after.action, after.broken)
 
 
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("part", ["prompt", "response"])
+def test_what_is_spared_the_second_gate_would_have_been_judged_alike(few, texts, gate_of, part, trained):
+    rule = few.rules[2]
+    narrow = edited(few, rule.id, watches=[part], on={})
+    wide = edited(narrow, rule.id, **one_word_more(narrow.rules[2], "you"), mode="shadow")
+    replay = Replay(gate_of(narrow, trained=trained), gate_of(wide, trained=trained))
+    told = {name: (old, new) for name, _, _, old, new in replay.judge(texts)}
+    whole = gate_of(wide, trained=trained).judge_many([exchange for _, exchange in texts])
+    for (name, _), verdict in zip(texts, whole, strict=True):
+        outcome = Outcome.of(verdict)
+        assert (told[name][1].action, set(told[name][1].rules)) == (outcome.action, set(outcome.rules))
+    assert (replay.tally.judged_twice < len(texts)) == trained
+
+
 def test_where_examples_judge_a_change_of_one_rule_has_every_text_judged_anew(few, texts, gate_of):
     old = edited(few, few.rules[0].id, watches=["response"], on={"response": "block"})
     rule = old.rules[0]

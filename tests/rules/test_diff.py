@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -276,3 +277,18 @@ def test_words_that_changed_are_named(old: str, new: str, said: str) -> None:
 
 def test_texts_of_a_megabyte_are_compared_in_no_time() -> None:
     assert "->" in words_changed("word " * 200_000, "other " * 200_000)
+
+
+def test_any_two_rules_differ_in_their_digest_exactly_where_a_change_reaches_beyond_words() -> None:
+    rules = load("base").constitution.rules
+    for one, two in pairwise(rules):
+        for name in Rule.model_fields:
+            if name in ("id", "on"):  # an action is only fit for parts that are watched
+                continue
+            try:
+                mixed = Rule.model_validate({**one.model_dump(exclude_unset=True), name: getattr(two, name)})
+            except ValueError:  # a part whose action is named is not watched any more
+                continue
+            found = diff(constitute(one), constitute(mixed))
+            assert (rule_digest(one) != rule_digest(mixed)) == (found.effect != "words"), (one.id, two.id, name)
+            assert bool(found) >= (one != mixed and name != "watches")

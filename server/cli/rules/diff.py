@@ -164,17 +164,19 @@ def _replay(
     from guard.replay import Replay
     from server.cli._bar import counting
     from server.cli.rules._report import Replayed, Worst, counted_in
-    from server.cli.rules._traffic import Passed
+    from server.cli.rules._traffic import Passed, read_traffic
 
     passed, worst = Passed(), Worst(limit)
+    # Once through beforehand: a bad line is told of before hours of judging, not after.
+    total = None if on in (_AUDIT, "-") else sum(1 for _ in read_traffic(on, Passed(), skip_bad=skip_bad))
     with ExitStack() as stack:
         texts = _texts(on, audit, passed, skip_bad, stack)
-        first = next(texts, None)  # a file that is not there is told of before any model is loaded
+        first = next(texts, None)  # that there is nothing is told of before any model is loaded
         if first is None:
             raise _nothing(on, passed)
         old, new = (stack.enter_context(gate_options.build_gate(chosen, each)) for each in rules)
         replay = Replay(old, new)
-        advance = stack.enter_context(counting("texts", quiet=quiet))
+        advance = stack.enter_context(counting("texts", total, quiet=quiet))
         counted_in(replay.judge(_again(first, texts), advance), replay.tally, worst)
     return Replayed(on, replay.tally, worst.ranked(), passed)
 
