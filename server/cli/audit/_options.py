@@ -18,6 +18,7 @@ from rules.words import quoted
 if TYPE_CHECKING:
     from server.audit.database import Database
     from server.audit.query import Filters
+    from server.settings import ServerSettings
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FILE = "wardlaw.database_file"
@@ -87,6 +88,12 @@ def _or_setting(ctx: click.Context, parameter: click.Parameter, folder: Path) ->
 
 def _is_left_out(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
+
+
+def named_settings() -> ServerSettings | None:
+    """The server's settings, where the running command was given `--config`."""
+    ctx = click.get_current_context(silent=True)
+    return None if ctx is None else ctx.meta.get(_SETTINGS)
 
 
 def is_named(database: str) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rules.load import Loaded
     from server.cli.rules._promotion import Promotion, Tests
     from server.cli.rules._swap import Pair
+    from server.settings import ServerSettings
 
 _SECTIONS = {
     "What": ("over", "beside"),
@@ -94,10 +95,10 @@ def command(
     old rules stay beside the new ones under a name with their digest. A server that watches the file reloads by itself.
 
     A bound as `--max-stricter 1%` is held against the upper end of the range that holds the true share with 95%
-    confidence, so that little traffic proves little.
+    confidence, so that little traffic proves little. With --config, the gate that runs the tests is the server's.
 
-    Exit codes: 0 promoted; 1 not: a contract, a test or a bound speaks against it, the answer was no, or the server did
-    not take it; 2 wrong input.
+    Exit codes: 0 promoted, or, with --json alone, nothing speaks against it; 1 not: a contract, a test or a bound
+    speaks against it, the answer was no, or the server did not take it; 2 wrong input.
     """
     from rules.diff import diff
     from server.cli.rules._promotion import Promotion
@@ -175,11 +176,27 @@ def _look_at_traffic(promotion: Promotion, database: str, folder: Path, since: f
 def _tried(new: Loaded, old: Loaded, chosen: gate_options.Chosen) -> Change:
     from guard.trials.change import compare
 
+    settings = audit_options.named_settings()
+    if settings is not None and chosen == gate_options.Chosen():
+        chosen = _as_served(settings)
     with (
         gate_options.build_gate(chosen, new.constitution) as gate,
         gate_options.build_gate(chosen, old.constitution) as now,
     ):
         return compare(gate, now)
+
+
+def _as_served(settings: ServerSettings) -> gate_options.Chosen:
+    """The gate as the server has it."""
+    gate = settings.gate
+    return gate_options.Chosen(
+        encoder=gate.encoder,
+        heads=gate.heads,
+        no_meaning=not gate.meaning,
+        judge=gate.judge or None,
+        judge_mode=gate.judge_mode,
+        guard_model=gate.guard_model or None,
+    )
 
 
 def _tell(promotion: Promotion, as_json: bool) -> None:

@@ -239,6 +239,18 @@ def test_rules_that_were_changed_meanwhile_are_not_overwritten(desk: Desk) -> No
     assert desk.rules.read_text() == "# mine\n" + RULES
 
 
+def test_with_the_servers_settings_its_gate_runs_the_tests(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.saw(0, 1)
+    config = desk.folder / "wardlaw.yml"
+    where = [str(desk.candidate), "--over", str(desk.rules), "--config", str(config), "--json"]
+    config.write_text(f"folder: {desk.folder}\ngate: {{meaning: false}}\n")
+    assert main(["rules", "promote", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["traffic"]["judged"] == 1
+    config.write_text(f"folder: {desk.folder}\ngate: {{heads: nowhere}}\n")
+    assert main(["rules", "promote", *where]) == 2
+    assert "no folder of heads `nowhere`" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_told_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     import resource
 
