@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -13,6 +14,7 @@ from rules.collecting import uncollected
 from rules.errors import Location, RuleError, RuleErrors
 from rules.faults import read_faults, resolve
 from rules.files import Source, find, find_extended, read
+from rules.origin import Origin
 from rules.places import Node, compose
 from rules.rule_file import RuleFile
 from rules.schema import Constitution, Defaults, Rule
@@ -31,7 +33,8 @@ class Loaded:
     constitution: Constitution
     files: tuple[Path, ...]
     """The files that were read, in the order in which they count: later ones win."""
-    _nodes: Mapping[str, Node] = field(repr=False)
+    _drafts: Mapping[str, _Draft] = field(repr=False)
+    _brought: Mapping[Path, set[str]] = field(repr=False)
 
     def locate(self, rule_id: str, *keys: str | int) -> Location:
         """Where a rule, or the value that `keys` lead to in it, is written; the deepest place that is there.
@@ -39,7 +42,24 @@ class Loaded:
         Raises:
             KeyError: there is no such rule.
         """
-        return resolve(self._nodes[rule_id], keys).where
+        return resolve(self._drafts[rule_id].node, keys).where
+
+    def origin(self, rule_id: str, name: str) -> Origin:
+        """Where a rule's field got the value that counts.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        draft = self._drafts[rule_id]
+        value = draft.node.fields.get(name)
+        if value is None:
+            return Origin("default")
+        kind: Literal["written", "defaults"] = "defaults" if name in draft.by_defaults else "written"
+        return Origin(kind, value.where, tuple(draft.overlaid.get(name, ())))
+
+    def brought_by(self, rule_id: str) -> tuple[Path, ...]:
+        """The files that define a rule, change it, or take it from a file that they extend; in their order."""
+        return tuple(path for path in self.files if rule_id in self._brought.get(path, ()))
 
     def cuts(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Unquoted texts of a rule that a comment cuts off which looks like a part of them: keys, and its first word.
@@ -47,7 +67,7 @@ class Loaded:
         Raises:
             KeyError: there is no such rule.
         """
-        waiting: list[tuple[tuple[str | int, ...], Node]] = [((), self._nodes[rule_id])]
+        waiting: list[tuple[tuple[str | int, ...], Node]] = [((), self._drafts[rule_id].node)]
         while waiting:
             keys, node = waiting.pop()
             if not isinstance(node.data, dict | list):
@@ -85,6 +105,18 @@ class _Draft:
     disabled: bool = False
     partial: bool = False
     """Whether what it lacks is no fault of its own: another fault is named that explains it."""
+    by_defaults: frozenset[str] = frozenset()
+    """Fields whose values are those of the file's `defaults`."""
+    overlaid: dict[str, list[Location]] = field(default_factory=dict)
+    """Field -> places of the values that a later one took the place of."""
+
+    def overlay(self, node: Node) -> None:
+        """Let a later file's fields take the place of these."""
+        for name in node.fields:
+            if name != "id" and name in self.node.fields:
+                self.overlaid.setdefault(name, []).append(self.node.fields[name].where)
+        self.by_defaults -= node.fields.keys()
+        self.node = _laid_over(self.node, node)
 
 
 class _Loading:
@@ -198,13 +230,14 @@ class _Loading:
             return
         draft = self.drafts.get(rule_id)
         if draft is not None:
-            draft.node = _laid_over(draft.node, node)
+            draft.overlay(node)
             draft.disabled = draft.disabled if disabled is None else disabled
             return
         if self._means_another(rule_id, node, disabled):
             return
         draft = _Draft(node, node.path, bool(disabled), partial=self.unread)
         if defaults is not None:
+            draft.by_defaults = frozenset(defaults.fields.keys() & Defaults.model_fields.keys() - node.fields.keys())
             draft.node = _laid_over(_only(defaults, Defaults.model_fields), node)
         self.drafts[rule_id] = draft
 
@@ -248,8 +281,8 @@ class _Loading:
         constitution = Constitution.model_validate(
             {"name": self.head.constitution, "title": title, "rules": tuple(rules)},
         )
-        nodes = {rule_id: draft.node for rule_id, draft in self.drafts.items() if rule_id in self.named}
-        return Loaded(constitution, tuple(self.files), nodes)
+        drafts = {rule_id: draft for rule_id, draft in self.drafts.items() if rule_id in self.named}
+        return Loaded(constitution, tuple(self.files), drafts, self.brought)
 
     def _validated(self, draft: _Draft) -> Rule | None:
         try:
