@@ -97,7 +97,7 @@ def _embed(texts: Texts, encoder: Encoder, folder: Path) -> Floats:
     files = [folder / f"{_digest(group, encoder)}.npy" for group in groups]
     kept = [_load(file, len(group)) for file, group in zip(files, groups, strict=True)]
     missing = [text for group, vectors in zip(groups, kept, strict=True) if vectors is None for text in group]
-    made = _mean(missing, encoder)
+    made = mean_vectors(missing, encoder)
     done = []
     for file, group, vectors in zip(files, groups, kept, strict=True):
         if vectors is None:
@@ -114,7 +114,7 @@ def _digest(texts: Sequence[str], encoder: Encoder) -> str:
     return digest.hexdigest()
 
 
-def _mean(texts: Sequence[str], encoder: Encoder) -> Floats:
+def mean_vectors(texts: Sequence[str], encoder: Encoder) -> Floats:
     """One vector a text: the mean of its windows, of length 1."""
     import numpy as np
 

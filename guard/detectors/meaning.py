@@ -9,8 +9,8 @@ looked at, in every reading that takes a disguise off; nothing is cut off.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -140,10 +140,28 @@ class MeaningDetector:
 
     def scan(self, exchanges: Sequence[Exchange]) -> list[Scan]:
         """Look at each exchange; all windows of all readings go through the encoder as one batch."""
-        seen = [_Seen([], {}, {}, set()) for _ in exchanges]
         found = [
             reading for place, exchange in enumerate(exchanges) for reading in readings(exchange, place, self._encoder)
         ]
+        return self._look(found, len(exchanges))
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder; it stays the detector's to close."""
+        return self._encoder
+
+    def heads_of(self, rule: Rule, part: Part) -> Heads | None:
+        """The trained heads that judge a rule in a part; None where none does."""
+        by_head = any(self._rules[place].id == rule.id for place in self._by_head[SIDE[part]])
+        return self._heads.of(rule) if by_head and self._heads else None
+
+    def scored(self, rows: Sequence[Reading]) -> list[Mapping[str, float]]:
+        """Each reading's own scores, by the rules that watch its part: what a scan takes the highest of."""
+        return [scan.scores for scan in self._look([replace(row, place=at) for at, row in enumerate(rows)], len(rows))]
+
+    def _look(self, found: Sequence[Reading], count: int) -> list[Scan]:
+        """A scan of each of `count` exchanges, by all their readings."""
+        seen = [_Seen([], {}, {}, set()) for _ in range(count)]
         if self._reads_poorly:
             for reading in found:
                 if reading.view == "raw" and is_other(reading.text):

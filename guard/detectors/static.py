@@ -129,6 +129,23 @@ class StaticDetector:
             for place, exchange in enumerate(exchanges)
         ]
 
+    def margin(self, exchange: Exchange) -> float | None:
+        """How far the least harmless window of an exchange lies over the border (below 0: it is clear), in logits.
+
+        None where a part is never called clear, whatever it says, or there is nothing to look at.
+        """
+        highest: float | None = None
+        for part, text in parts(exchange):
+            if part in self._blind:
+                return None
+            side = SIDE[part]
+            prompt = asked_before(exchange) if side == ANSWERED else ""
+            texts = [in_context(prompt, window) for view in worth_reading(text) for window in _windows(view.text)]
+            for clear in self._sides[side]:
+                over = float((clear.logits(self._encoder.encode(texts)) - clear.below).max())
+                highest = over if highest is None else max(highest, over)
+        return highest
+
     def _sees(self, rule: Rule, side: str) -> bool:
         """Whether the heads that judge a rule have a static tier on a side."""
         heads = self._heads.of(rule)
