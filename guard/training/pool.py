@@ -166,7 +166,7 @@ def _split(
         if group in for_choice:
             sides["choose"].append(row)
         elif group in for_promise:
-            if not row.harmful:
+            if row.source in benign_sources:
                 sides["calibrate"].append(row)
         else:
             sides["teach"].append(row)
