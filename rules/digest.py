@@ -24,6 +24,9 @@ _CHANGES_NOTHING: Any = {
 }
 """Fields of a rule that neither a detector nor the loop reads."""
 
+UNCOUNTED = tuple(name for name, whole in _CHANGES_NOTHING.items() if whole is True)
+"""Fields of a rule that may change without another digest."""
+
 _USUALLY_WATCHED = frozenset(Rule.model_fields["watches"].default)
 
 

@@ -42,7 +42,7 @@ def command(decision: str, database: str, folder: Path, rules: tuple[str, ...], 
 
         constitution = load(*rules).constitution
     with _options.opened(database, folder) as opened:
-        found = _one(Decisions(opened), decision)
+        found = one(Decisions(opened), decision)
         said = FeedbackStore(opened).of(found.id)
     if as_json:
         import orjson
@@ -55,7 +55,12 @@ def command(decision: str, database: str, folder: Path, rules: tuple[str, ...], 
         click.echo("\n".join(_lines(found, said, constitution, lang)))
 
 
-def _one(decisions: Decisions, decision: str) -> Found:
+def one(decisions: Decisions, decision: str) -> Found:
+    """The decision of an id, or of the beginning of one.
+
+    Raises:
+        UnknownDecision: there is none, or several begin so.
+    """
     from server.audit.query import UnknownDecision
 
     found = decisions.one(decision)
@@ -91,8 +96,8 @@ def _lines(found: Found, said: list[Feedback], constitution: Constitution | None
     yield from (f"  {name}: {printable(value)}" for name, value in facts.items() if value)
     yield from _section("rules broken", _rules(found, constitution, lang))
     yield from _section("findings", [printable(_finding(each)) for each in found.findings])
-    yield from _section("candidate", [printable(line) for line in _beside(found)])
-    yield from _section("coverage", [printable(line) for line in _coverage(found)])
+    yield from _section("candidate", [printable(line) for line in beside(found)])
+    yield from _section("coverage", [printable(line) for line in coverage(found)])
     yield from _section("stages", [f"{name}: {ms:.2f} ms" for name, ms in found.ms.items()])
     yield from _section("texts", [printable(line) for line in _texts(found.content)])
     yield from _section("feedback", [printable(_said(each)) for each in said])
@@ -140,7 +145,7 @@ def _finding(finding: dict[str, Any]) -> str:
     return line + (f" ({finding['reason']})" if finding.get("reason") else "")
 
 
-def _beside(found: Found) -> Iterator[str]:
+def beside(found: Found) -> Iterator[str]:
     """What the rules in force and the candidate say to the same texts."""
     beside = found.shadow
     if beside is None:
@@ -165,14 +170,15 @@ def _outcome(told: dict[str, Any]) -> str:
     return f"{told['action']} ({rules})" if rules else str(told["action"])
 
 
-def _coverage(found: Found) -> Iterator[str]:
-    coverage = found.coverage
-    for detector, rules in coverage.get("scanned", {}).items():
+def coverage(found: Found) -> Iterator[str]:
+    """What was looked for, what failed, and what could not be looked at: a line each."""
+    told = found.coverage
+    for detector, rules in told.get("scanned", {}).items():
         yield f"{detector} looked for {len(rules)} rule{'' if len(rules) == 1 else 's'}"
-    for what, told in (("failed", "degraded"), ("left something out", "partial")):
-        for detector, why in coverage.get(told, {}).items():
+    for what, kind in (("failed", "degraded"), ("left something out", "partial")):
+        for detector, why in told.get(kind, {}).items():
             yield f"{detector} {what}: {why}"
-    for rule, why in coverage.get("not_scanned", {}).items():
+    for rule, why in told.get("not_scanned", {}).items():
         yield f"no detector looked for {rule}: {why}"
     for each in found.unscannable:
         yield f"cannot be scanned: {each['what']} in {each['where']}"
