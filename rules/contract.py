@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from rules.base import Closed
+from rules.base import Closed, refusal
 
-Count = Annotated[int, Field(ge=0, le=10_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
+MOST = 10_000
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would count `true` as 1
+        raise refusal([((), f"a contract asks for a number, not `{str(value).lower()}`", "write a number")])
+    return value
+
+
+Count = Annotated[int, Field(ge=0, le=MOST), BeforeValidator(_no_truth)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_truth)]
 
 
 class Contract(Closed):

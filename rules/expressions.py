@@ -23,7 +23,6 @@ _GROUPS = (
     (("?>",), "an atomic group", "write `(?:`: in linear time there is nothing to give back"),
     (("?(",), "a conditional", "write two patterns"),
     (("?P=",), "a backreference", "write the words out, or leave the case to `meaning`"),
-    (("?#",), "a comment", "use a YAML comment"),
     (("?R", "?&", "?0", "?1", "?P>"), "recursion", "write the nesting out to the depth that you need"),
 )
 _FLAGS_OR_NAME = re.compile(r"\?(?:P?<\w+>|[imsU]*(?:-[imsU]+)?([:)]))")
@@ -104,6 +103,8 @@ class _Reader:
             for opening in openings:
                 if self.text.startswith(opening, self.at):
                     raise BadExpression(start, f"`({opening}` is {name}, which cannot be scanned in linear time", hint)
+        if self.text.startswith("?#", self.at):
+            raise BadExpression(start, "RE2 knows no comments `(?#`", "write it behind a `#` of YAML")
         if self.text.startswith("?", self.at):
             found = _FLAGS_OR_NAME.match(self.text, self.at)
             if found is None:
@@ -187,5 +188,5 @@ class _Reader:
                 "drop the last `+`",
             )
         if (after and after in "*?") or _COUNTED.match(self.text, self.at):
-            raise BadExpression(start, f"`{self.text[start : self.at + 1]}` repeats a repeat", "drop one of the two")
+            raise BadExpression(start, f"`{self.text[start : self.at]}` is repeated once more", "drop one of the two")
         return nullable

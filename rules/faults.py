@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from rules.contract import MOST, Contract
 from rules.docstrings import field_docstrings
-from rules.errors import RuleError
-from rules.hints import EXAMPLE_HINT, key_hint, list_hint, map_hint, tag_hint
+from rules.errors import Location, RuleError
+from rules.hints import EXAMPLE_HINT, ROLES, key_hint, list_hint, map_hint, tag_hint
 from rules.keys import KEYS
 from rules.languages import LANGUAGES
 from rules.places import Node
@@ -43,12 +44,34 @@ def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: 
     for details in found:
         errors.extend(_explain(details, node, model, of))
     if not errors:  # nothing may be refused without a word
-        errors = [RuleError(node.where, f"{of}: {_one_line(str(error))}", "see docs/rules.md")]
+        errors = [RuleError(node.where, f"{of}: {_one_line(str(error))}", "see docs/rule-format.md")]
     if len(details_of_all) > MAX_FAULTS:
         more = f"and {len(details_of_all) - MAX_FAULTS} more faults in {of}"
         errors.append(RuleError(node.where, more, "mend the first ones, and check again"))
     unique = {(each.where, each.fault): each for each in errors}
     return list(unique.values())
+
+
+def left_empty(node: Node, of: str, told: Container[Location | None] = ()) -> list[RuleError]:
+    """Keys of a map, at any depth, after which nothing was written: YAML takes that for `null`, which turns things off.
+
+    Args:
+        node: the map.
+        of: what to call it, as "rule `some-id`".
+        told: places that have a fault already.
+    """
+    found: list[RuleError] = []
+    waiting = list(node.fields.items())
+    while waiting:
+        key, inside = waiting.pop()
+        if inside.hollow and inside.data is None and key in KEYS and inside.where not in told:
+            hint = f"write it out, or delete the key; for none at all, write `{key}: null`"
+            if inside.cut:
+                hint = f"what follows {quoted(inside.cut)} is a comment: put the text in single quotes"
+            found.append(RuleError(inside.where, f"{of}: {quoted(key)} is empty", hint))
+        waiting += [(each, value) for each, value in inside.fields.items() if value.hollow]
+        waiting += [(key, item) for item in inside.items if item.hollow and item.data is not None]
+    return found
 
 
 def resolve(node: Node, path: Sequence[str | int]) -> Node:
@@ -94,15 +117,20 @@ def _causes(found: list[Any]) -> list[Any]:
         elif details["loc"][-1:] == ("[key]",):  # a key that was taken for a language: it is indented too deep
             unknown.setdefault(details["loc"][:-3], []).append(details["loc"][-2])
     kept = []
+    misplaced = {loc for loc in (_key_path(details) for details in found) if loc}
     slips = [loc for loc in (_key_path(details) for details in found) if loc and slip_in_key(str(loc[-1]))]
     for details in found:
         loc, kind = details["loc"], details["type"]
         if not _key_path(details) and any(loc[: len(slip)] == slip for slip in slips):
             continue  # the key took in its value
+        if not _key_path(details) and loc in misplaced:
+            continue  # what stands under a key that is at fault itself
         if kind == "missing" and any(nearest(key, [loc[-1]]) for key in unknown.get(loc[:-1], ())):
             continue  # it is there, misspelled
         if kind == "missing" and loc[-1] in ("messages", "pack") and unknown.get(loc[:-1]):
             continue
+        if kind == "missing" and loc[-1] in ("role", "content") and {*ROLES} & {*unknown.get(loc[:-1], ())}:
+            continue  # the role was written as a key
         if kind == "too_short" and any(len(other["loc"]) > len(loc) and _under(other, loc) for other in found):
             continue  # pydantic counts only the items that were right
         kept.append(details)
@@ -145,22 +173,22 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
     elif kind == "missing":
         yield _missing(path[-1], inner, owner, of)
     elif name == "threshold":
-        yield RuleError(
-            where, f"`threshold` cannot be {_shown(value)} in {of}", "write `auto`, or a number from 0 to 1"
-        )
+        yield RuleError(where, f"{of}: `threshold` cannot be {_shown(value)}", "write `auto`, or a number from 0 to 1")
     elif _wrong_branch(loc, node):
         return
     elif kind in ("enum", "literal_error"):
         known = re.findall(r"'([^']+)'", details["ctx"]["expected"])
         if name == "watches" or path[-2:-1] == ("on",):
             name = "part" if is_key or name == "watches" else "action"
-        what = f"unknown {name} {_shown(value)} in {of}"
+        what = f"{of}: {f'the {name}' if name in _CHOSEN else f'`{name}`'} cannot be {_shown(value)}"
+        if name in _CHOSEN and isinstance(value, str):
+            what = f"unknown {name} {_shown(value)} in {of}"
         otherwise = slip_in_text(str(value)) or f"choose one of {listed(known)}"
         yield RuleError(where, what, did_you_mean(str(value), known, otherwise))
     else:
         required = _required(model_at(model, path[:-1]), path[-1:])
         what, hint = _wrong_value(details, path, inner, required)
-        yield RuleError(where, what if name in _NAMING and what.startswith("the ") else f"{what} in {of}", hint)
+        yield RuleError(where, what if name in _NAMING and what.startswith("the ") else f"{of}: {what}", hint)
 
 
 def _missing(key: str, inner: type[BaseModel], owner: Node, of: str) -> RuleError:
@@ -191,9 +219,13 @@ def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel], re
             return "an empty example", "write the text, or delete the line"
         if inner is Example and kind == "model_type":
             return f"an example cannot be {_shown(value)}", EXAMPLE_HINT
+    if inner is Contract and name in Contract.model_fields and kind != "missing":
+        return f"`{name}` cannot be {_shown(value)}", _contract_hint(name, value)
     if empty or kind == "too_short":
         if required:
             return f"`{name}` is empty", f"it must be there: {required}"
+        if isinstance(path[-1], int):
+            return f"an item of `{name}` is empty", "write it out, or delete the item"
         tag = path[-1] if path and path[-1] in LANGUAGES and path[-1] not in KEYS else None
         return f"`{name}` is empty", f"write it out, or delete {f'`{tag}:`' if tag else 'the key'}"
     if name in _NAMING and kind.startswith("string_") and isinstance(value, str):
@@ -202,16 +234,19 @@ def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel], re
         return f"{quoted(value)} is no hazard code", _HAZARD_HINT
     for kinds, wanted, usual in _WANTED:
         if kind in kinds:
+            item = "an item of " if path and isinstance(path[-1], int) else ""
             slip = slip_in_text(value) if isinstance(value, str) else None
             if slip:
-                return f"`{name}` must be {wanted}, not {_shown(value)}", slip
-            advice = _TEXT_HINT if inner is Text else usual(name) if callable(usual) else usual
+                return f"{item}`{name}` must be {wanted}, not {_shown(value)}", slip
+            of_text = inner is Text and wanted != "a list"
+            advice = _TEXT_HINT if of_text else usual(name, value) if callable(usual) else usual
             if inner is Extended and kind == "model_type":
                 wanted, advice = "a pack", _EXTENDED_HINT
-            wanted = "text, or a map from language to text" if inner is Text else wanted
-            item = "an item of " if path and isinstance(path[-1], int) else ""
+            if name == "hazards" and isinstance(value, dict):
+                advice = "write it without a space, as `llama-guard-3:S9`"
+            wanted = "text, or a map from language to text" if of_text else wanted
             return f"{item}`{name}` must be {wanted}, not {_shown(value)}", advice
-    return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", "see docs/rules.md"
+    return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", "see docs/rule-format.md"
 
 
 _NAMING = {"id": ("the id", "weapon-building-help"), "constitution": ("the name of the file's set,", "household")}
@@ -222,11 +257,27 @@ def _wrong_id(key: str, value: str) -> tuple[str, str]:
     called, usual = _NAMING[key]
     slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
     what = f"{called} {quoted(value)}{',' if called.endswith(',') else ''}"
+    if slug == value.strip() != value:
+        return f"{what} has a space before or after it", f"write {quoted(slug, 90)}"
     if slug == value:
         hint = f"write 2 to 80 characters, as `{usual}`"
         return f"{what} is too {'short' if len(value) < 2 else 'long'}", hint
-    hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else f"as `{usual}`"
+    hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else f"write one in Latin letters, as `{usual}`"
     return f"{what} is not lower case words joined by hyphens", hint
+
+
+_CHOSEN = ("severity", "part", "action", "role", "mode")
+"""Keys whose name is the word for what is chosen."""
+
+
+def _contract_hint(name: str, value: Any) -> str:
+    if name in ("breaks", "keeps"):
+        return f"write a whole number from 0 to {MOST}"
+    found = re.fullmatch(r"\s*(\d{1,3})(?:\.0*)?\s*%?\s*", value) if isinstance(value, str) else None
+    per_cent = int(found[1]) if found else 0
+    if 1 < per_cent <= 100:
+        return f"write a share of 1: for {per_cent}%, write `{per_cent / 100:g}`"
+    return "write a number from 0 to 1, as `0.9`"
 
 
 def _required(model: type[BaseModel], key: tuple[Any, ...]) -> str:
@@ -238,14 +289,14 @@ def _required(model: type[BaseModel], key: tuple[Any, ...]) -> str:
     return said[:1].lower() + said[1:].rstrip(". ")
 
 
-_WANTED: tuple[tuple[tuple[str, ...], str, str | Callable[[str], str]], ...] = (
+_WANTED: tuple[tuple[tuple[str, ...], str, str | Callable[[str, object], str]], ...] = (
     (
         ("string_type", "string_unicode"),
         "text",
         "quote text that begins with `[` or `{`, and `true`, `null`",
     ),
     (("list_type", "tuple_type"), "a list", list_hint),
-    (("model_type", "dict_type", "mapping_type", "model_attributes_type"), "a map", map_hint),
+    (("model_type", "dict_type", "mapping_type", "model_attributes_type"), "a map of keys", map_hint),
 )
 
 

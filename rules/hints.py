@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from rules.keys import EXAMPLE_SHORT_FORMS
 from rules.languages import LANGUAGES
 from rules.places import Node
-from rules.rule_file import RULE_KEYS, Extended
+from rules.rule_file import RULE_KEYS, Extended, RuleFile
 from rules.schema import Detect, Example, ExampleSet, Meaning, Rule, Turn
 from rules.words import listed, nearest, quoted
 
@@ -30,6 +30,7 @@ _MEANT: dict[type[BaseModel], dict[str, str]] = {
 }
 """Words that other tools use for a key; no slip of the finger leads from one to the other."""
 
+ROLES = ("system", "user", "assistant", "tool")
 EXAMPLE_HINT = "an example is text, or `prompt` with or without `response`, or `messages`"
 
 
@@ -42,6 +43,8 @@ def key_hint(key: str, inner: type[BaseModel], owner: Node) -> str:
         owner: that map.
     """
     known = [*inner.model_fields, *(["disabled"] if inner is Rule else [])]
+    if inner is RuleFile and key in RULE_KEYS and not isinstance(owner.data.get(key), list):
+        return f"`{key}` is a key of a rule: put it under `rules:`, into an item that begins with `- id: NAME`"
     if inner is Example:
         known += EXAMPLE_SHORT_FORMS
         if key in known:
@@ -58,6 +61,12 @@ def key_hint(key: str, inner: type[BaseModel], owner: Node) -> str:
     home = _HOMES.get(key)
     if near is None and home is not None and home[0] is not inner:
         return f"`{key}` belongs under `{home[1]}:`"
+    if inner is Turn and key in ROLES:
+        return f"write `role: {key}`, and what is said under `content:`"
+    if near is None and inner is Extended and isinstance(owner.data.get(key), list):
+        return f"to take some of its rules, write `{{pack: {key}, only: [...]}}`"
+    if inner is not Rule and key in RULE_KEYS and key not in known:
+        return f"`{key}` is a key of a rule: it is indented too deep"
     return f"did you mean `{near}`?" if near else f"known are {listed(known)}"
 
 
@@ -73,23 +82,36 @@ def tag_hint(tag: str, owner: Node, otherwise: str) -> str:
 def one_text(key: str, owner: Node) -> str | None:
     """The advice to quote a text that YAML took for a map by the colon in it."""
     value = owner.data.get(key)
-    if not isinstance(value, str):
+    if not isinstance(value, str | None):
         return None
-    text = f"{key}: {value}".replace("'", "''")
+    text = (f"{key}:" if value is None else f"{key}: {value}").replace("'", "''")
     return f"is this one text? quote it: {quoted(chr(39) + text + chr(39), 100)}"
 
 
-def list_hint(name: str) -> str:
+def list_hint(name: str, _: object) -> str:
     """What to do about a value that must be a list."""
-    return f"begin each item with `- ` on a line of its own under `{name}:`"
+    item = "rule with `- id: NAME`" if name == "rules" else "item with `- `"
+    return f"begin each {item} on a line of its own under `{name}:`"
 
 
-def map_hint(name: str) -> str:
+_UNDER = {
+    "detect": "`patterns: [...]`; `detect: null` lets only the loop use the rule",
+    "meaning": "`threshold: auto`; `meaning: null` turns it off",
+    "judge": "`when: unsure`",
+    "patterns": "`literal: pipe bomb`, or `regex: ...`",
+    "examples": "`breaks: [...]` and `keeps: [...]`",
+    "tests": "`breaks: [...]` and `keeps: [...]`",
+    "on": "`prompt: revise`",
+    "contract": "`recall: 0.9`",
+    "defaults": "`mode: shadow`",
+    "critique": "`quotes`, `problem` and `verdict`",
+    "prompt": "`role: user` and `content: ...`",
+    "messages": "`role: user` and `content: ...`",
+    "demonstrations": "`prompt`, `answer`, `critique` and `revision`",
+}
+
+
+def map_hint(name: str, value: object) -> str:
     """What to do about a value that must be a map."""
-    of = {
-        "detect": "patterns: [...]",
-        "examples": "breaks: [...], keeps: [...]",
-        "tests": "breaks: [...], keeps: [...]",
-    }
-    of |= {"on": "prompt: revise, response: block", "critique": "quotes, problem and verdict"}
-    return f"under `{name}:` go keys, as {of[name]}" if name in of else "write it as `key: value`"
+    marks = "; write them without brackets or hyphens" if isinstance(value, list) and name in ("on", "contract") else ""
+    return f"under `{name}:` go keys, as {_UNDER[name]}{marks}" if name in _UNDER else "write it as `key: value`"

@@ -12,17 +12,19 @@ from pydantic import ValidationError
 
 from rules.collecting import uncollected
 from rules.errors import Location, RuleError, RuleErrors
-from rules.faults import read_faults, resolve
+from rules.faults import left_empty, read_faults, resolve
 from rules.files import Source, find, find_extended, read
 from rules.origin import Origin
 from rules.places import Node, compose
-from rules.rule_file import RuleFile
+from rules.rule_file import RULE_KEYS, RuleFile
 from rules.schema import Constitution, Defaults, Rule
 from rules.slips import slip_in_text
-from rules.words import did_you_mean, nearest, quoted
+from rules.words import did_you_mean, listed, nearest, quoted
 
 _WORDS = ("id", "severity", "watches", "on", "mode", "on_error", "hazards", "when", "threshold", "verdict", "role")
 """Keys of what is one word: after it, a comment cuts nothing off."""
+_SHOWN = 8
+"""Ids of a pack that a hint lists."""
 _REQUIRED = tuple(name for name, info in Rule.model_fields.items() if info.is_required())
 
 
@@ -179,35 +181,49 @@ class _Loading:
         defaults = node.fields.get("defaults") if head is not None else None
         rules = node.fields.get("rules")
         seen: dict[str, Node] = {}
+        above: Node | None = None
         for item in rules.items if rules else ():
+            if above is not None and _is_part_of(item, above):
+                self._stray(item, above)
+                continue
+            above = item
             self._rule(item, defaults, seen)
         brought.update(seen)
 
     def _taken(self, offered: set[str], pack: Node, only: Node | None) -> set[str]:
         """The ids that an item of `extends` takes."""
-        if only is None:
+        if only is None or not only.items:  # an empty selection is a fault of the head, and hides no rule
             return offered
         taken = set()
         for item in only.items:
+            if not isinstance(item.data, str) or not item.data.strip():
+                continue  # the head says so
             if item.data in offered:
                 taken.add(item.data)
-            elif isinstance(item.data, str) and not self.unread:  # else the rule may stand in what could not be read
-                hint = did_you_mean(item.data, offered, "see its rules: `wardlaw rules check`, `wardlaw rules show`")
+            elif not self.unread:  # else the rule may stand in what could not be read
+                ids = sorted(offered)
+                some = listed(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+                hint = did_you_mean(item.data, ids, f"its rules are {some}" if ids else "it has none")
                 self.faults.append(RuleError(item.where, f"{quoted(pack.data)} has no rule {quoted(item.data)}", hint))
         return taken
 
     def _read_head(self, node: Node) -> RuleFile | None:
+        head = _without(node, "rules")
         try:
-            return RuleFile.model_validate(node.data)
+            found = RuleFile.model_validate(node.data)
         except ValidationError as error:
-            self.faults += read_faults(error, node, RuleFile, "the file")
+            faults = read_faults(error, node, RuleFile, "the file")
+            self.faults += faults + left_empty(head, "the file", {fault.where for fault in faults})
             return None
+        self.faults += left_empty(head, "the file")
+        return found
 
     def _rule(self, node: Node, defaults: Node | None, seen: dict[str, Node]) -> None:
         """Take in one item of `rules`."""
         if not isinstance(node.data, dict):
             slip = slip_in_text(node.data) if isinstance(node.data, str) else None
-            self.faults.append(RuleError(node.where, "a rule is a map of keys", slip or "begin it with `- id: NAME`"))
+            what = "an empty rule" if node.data is None else "a rule is a map of keys"
+            self.faults.append(RuleError(node.where, what, slip or "begin it with `- id: NAME`"))
             return
         disabled = self._disabled(node)
         node = _without(node, "disabled")
@@ -240,6 +256,15 @@ class _Loading:
             draft.by_defaults = frozenset(defaults.fields.keys() & Defaults.model_fields.keys() - node.fields.keys())
             draft.node = _laid_over(_only(defaults, Defaults.model_fields), node)
         self.drafts[rule_id] = draft
+
+    def _stray(self, item: Node, above: Node) -> None:
+        """Tell of keys of a rule that a hyphen made an item of their own."""
+        key = next(iter(item.fields))
+        hint = "if it belongs to the rule above, write two spaces in place of its `- `; else give it an `id`"
+        self.faults.append(RuleError(item.where, f"{quoted(key)} begins a rule that has no `id`", hint))
+        draft = self.drafts.get(above.data["id"])
+        if draft is not None:
+            draft.partial = True
 
     def _disabled(self, node: Node) -> bool | None:
         if "disabled" not in node.fields:
@@ -285,15 +310,18 @@ class _Loading:
         return Loaded(constitution, tuple(self.files), drafts, self.brought)
 
     def _validated(self, draft: _Draft) -> Rule | None:
+        rule_id = draft.node.data.get("id")
+        of = f"rule {quoted(rule_id, 90)}" if isinstance(rule_id, str) and rule_id.strip() else "a rule"
         try:
-            return Rule.model_validate(draft.node.data)
+            rule = Rule.model_validate(draft.node.data)
         except ValidationError as error:
-            rule_id = draft.node.data.get("id")
-            of = f"rule {quoted(rule_id, 90)}" if isinstance(rule_id, str) and rule_id.strip() else "a rule"
             faults = read_faults(error, draft.node, Rule, of)
             echo = f"{of} has no " if draft.partial else "\0"
             self.faults += [fault for fault in faults if not fault.fault.startswith(echo)]
+            self.faults += left_empty(draft.node, of, {fault.where for fault in faults})
             return None
+        self.faults += left_empty(draft.node, of)
+        return rule
 
 
 def _rank(fault: RuleError, files: list[str]) -> tuple[int, int, int]:
@@ -301,6 +329,13 @@ def _rank(fault: RuleError, files: list[str]) -> tuple[int, int, int]:
     if where is None or where.path not in files:
         return (-1, 0, 0)
     return (files.index(where.path), where.line, where.column)
+
+
+def _is_part_of(item: Node, above: Node) -> bool:
+    """Whether an item of `rules` looks like more keys of the rule above it."""
+    keys = item.fields.keys()
+    is_rule = isinstance(above.data, dict) and isinstance(above.data.get("id"), str)
+    return is_rule and bool(keys) and "id" not in keys and keys <= set(RULE_KEYS) and not keys & above.fields.keys()
 
 
 def _without(node: Node, key: str) -> Node:

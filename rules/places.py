@@ -50,6 +50,9 @@ class Node:
     cut: str = ""
     """What follows an unquoted text as a comment and looks like a part of it, as `#1234`; in a list or map, the last
     one inside."""
+    hollow: bool = False
+    """Whether nothing at all was written here, as after `reply:`; in a list or map, whether that holds for a value
+    inside."""
 
     @property
     def where(self) -> Location:
@@ -159,6 +162,7 @@ class _Builder:
             value = None if value in _NULLS else _PLAIN.get(value, value)
         node = self._node(event, value)
         if event.implicit[0]:
+            node.hollow = not event.value
             cut = _CUT.match(self.text, event.end_mark.index)
             node.cut = cut[1] if cut else ""
         return node
@@ -208,6 +212,7 @@ class _Builder:
                 parent.keys[key] = where
         parent.values += node.values
         parent.cut = node.cut or parent.cut
+        parent.hollow = parent.hollow or node.hollow
         if parent.values > MAX_VALUES:
             raise RuleError(parent.where, f"more than {MAX_VALUES} values", "split the file into packs")
 

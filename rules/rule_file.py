@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from rules.base import refusal
 from rules.schema import Closed, Defaults, NonEmpty, Rule, RuleId, Text
 
 
@@ -22,6 +23,13 @@ class Extended(Closed):
     @classmethod
     def _from_a_name(cls, value: Any) -> Any:
         return {"pack": value} if isinstance(value, str) else value
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _left_out_or_named(cls, value: Any) -> Any:
+        if value is None:  # a default is not validated: somebody wrote the key, and no rule after it
+            raise refusal([((), "`only` names no rule", "name the rules to take, as `only: [defamation]`")])
+        return value
 
 
 class RuleFile(Closed):

@@ -21,6 +21,7 @@ INVISIBLE = "\u00a0\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff"
 _LONGEST = 2000
 """Characters of a line that are looked at: a line of a million brackets must not be looked up in all keys."""
 _NAMES = {"\u00a0": "no-break space ", "\u3000": "full-width space "}
+TYPOGRAPHIC = "“”„‟‘’‚‛«»‹›「」『』＂＇"  # the very characters that are mistaken
 _DASHES = "–—−－‐‑•·●*"  # the very characters that are mistaken
 
 
@@ -39,6 +40,8 @@ def find_cut(line: str) -> tuple[int, str] | None:
 def slip_in_key(key: str) -> str | None:
     """What to do about a key that took in what belongs after it, or an invisible character; None for any other."""
     patterns = _patterns()
+    if key.strip(TYPOGRAPHIC) in KEYS and key[:1] in TYPOGRAPHIC:
+        return f"write `{key.strip(TYPOGRAPHIC)}` without the quotes"
     found = re.search(f"^[{INVISIBLE}]|[{INVISIBLE}]$", key)
     if found:
         return f"it holds the {_named(found[0])}: use plain spaces, or none"
@@ -48,9 +51,9 @@ def slip_in_key(key: str) -> str | None:
 
 def slip_in_text(text: str) -> str | None:
     """What to do about a text where a list or a map was asked for; None where it shows no slip."""
-    if re.match(rf"-\S|[{_DASHES}]", text):
+    if re.match(rf"-\S|[{_DASHES}]|\d+[.)] ", text):
         return "begin each item with `- `, a hyphen and a space"
-    found = re.match(r"([a-z_]+)\s*([:：])", text)
+    found = re.match(r"([a-z_]+)\s*([:：])(?!/)", text)
     if found and found[1] in KEYS:
         return f"write `{found[1]}: `, a colon and a space"
     if re.search("[，、]", text):
@@ -67,11 +70,12 @@ def _slips(line: str) -> Iterator[Slip]:
         ("tight", "`{key}:` lacks its space", space_after),
         ("comma", "`，` is text to YAML, and no comma", "write `, `, a comma and a space"),
         ("dash", "`-` lacks its space", item),
+        ("number", "`{at}` begins no item of a list", item),
         ("bullet", "`{at}` begins no item of a list", item),
     ):
         found = _patterns()[name].search(line)
         if found:
-            words = {**found.groupdict(), "named": _named(found["at"])}
+            words = {**found.groupdict(), "named": _named(found["at"][:1])}
             yield found.start("at"), f"not YAML: {what.format_map(words)}", hint.format_map(words)
 
 
@@ -85,6 +89,7 @@ def _patterns() -> dict[str, re.Pattern[str]]:
         "tight": rf"{begin}:(?P<at>[^ \t\r\n/])",
         "comma": rf"(?P<at>，)\s*(?:{key}\s*[:：]|[\[{{])",
         "dash": r"^\s*-(?P<at>[^ \t\r\n-])",
+        "number": r"^\s*(?P<at>\d{1,3}[.)])\s",
         "bullet": rf"^\s*(?P<at>[{_DASHES}])(?=[\s{INVISIBLE}]|(?<!\*)\S)",
         "whole": rf"{key}\s*[:：]\s*(.+)",
     }

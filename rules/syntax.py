@@ -11,6 +11,7 @@ from rules.errors import Location, RuleError
 from rules.slips import find_cut, find_slip
 from rules.words import quoted
 
+_BEGINNING = "text cannot begin with this character"
 _STEP = ("this does not fit what stands before it", "indent what belongs together alike; quote text that holds quotes")
 _WHOLE = "put the whole text in single quotes, and write a `'` inside it twice"
 _IN_OTHER_WORDS = (
@@ -19,7 +20,7 @@ _IN_OTHER_WORDS = (
     ("tab character", "a tab in the indent", "indent with spaces"),
     (
         "cannot start any token",
-        "text cannot begin with this character",
+        _BEGINNING,
         "put the whole text in single quotes",
     ),
     ("expected ',' or", "this bracket is not closed, or lacks a comma", "quote text that holds `,`, `[` or `{`"),
@@ -30,7 +31,7 @@ _IN_OTHER_WORDS = (
         "close it with the quote that it begins with; inside single quotes, write a quote twice",
     ),
     ("escape", "an escape that YAML does not know", "use single quotes for text with backslashes"),
-    ("alphabetic or numeric", "text cannot begin with this character", _WHOLE),
+    ("alphabetic or numeric", _BEGINNING, _WHOLE),
     ("node content", "a value is missing, or a bracket is not closed", "quote text that holds `,`, `[` or `{`"),
     ("expected key", *_STEP),
     ("expected <block end>", *_STEP),
@@ -80,8 +81,17 @@ def syntax_error(error: yaml.MarkedYAMLError, text: str, path: str, last: Any) -
         problem = "tab character"  # the C parser does not say which character it cannot begin with
     for theirs, ours, hint in _IN_OTHER_WORDS:
         if theirs in problem:
+            if ours is _BEGINNING and lines[mark.line : mark.line + 1]:
+                ours = _beginning(lines[mark.line][mark.column : mark.column + 1])
             return RuleError(where, f"not YAML: {ours}", hint)
     return RuleError(where, f"not YAML: {problem}", "see that quotes and brackets are closed and lines are in step")
+
+
+def _beginning(char: str) -> str:
+    """What cannot begin a text, by its name."""
+    if not char.isprintable() or not char:
+        return _BEGINNING
+    return f"text cannot begin with {'a backtick' if char == '`' else quoted(char)}"
 
 
 def _slip(lines: list[str], numbers: Any, path: str) -> RuleError | None:

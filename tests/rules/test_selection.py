@@ -74,10 +74,10 @@ def test_what_is_left_out_has_no_place_in_the_loaded_whole(write: Write) -> None
     ("item", "fault"),
     [
         ("{from: base}", "unknown key `from` in the file"),
-        ("{pack: base, only: []}", "`only` is empty in the file"),
-        ("{pack: base, only: defamation}", "`only` must be a list, not `defamation` in the file"),
+        ("{pack: base, only: []}", "the file: `only` is empty"),
+        ("{pack: base, only: defamation}", "the file: `only` must be a list, not `defamation`"),
         ("{only: [defamation]}", "an item of `extends` names no pack"),
-        ("[base]", "an item of `extends` must be a pack, not a list in the file"),
+        ("[base]", "the file: an item of `extends` must be a pack, not a list"),
         ("{pack: base, only: [defamaton]}", "`base` has no rule `defamaton`"),
         ("{pack: bass}", "no pack `bass`"),
         ("{pack: base, only: [3]}", "`base` has no rule `3`"),
