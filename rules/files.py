@@ -33,6 +33,12 @@ def packs() -> list[str]:
     return sorted(path.stem for path in PACKS.glob("*.yaml"))
 
 
+def pack_of(path: str) -> str | None:
+    """Name of the pack that a rule file is, by the path that a `Location` has; None for anything else."""
+    real = Path(path).resolve()
+    return real.stem if real.parent == PACKS.resolve() and real.stem in packs() else None
+
+
 def find(sources: Sequence[str | os.PathLike[str]], faults: list[RuleError]) -> list[Source]:
     """The files that the arguments of `load` stand for; what stands for nothing goes to `faults`."""
     found: list[Source] = []
@@ -85,6 +91,10 @@ def find_extended(
     is_path = "/" in name or "\\" in name or name.endswith(_SUFFIXES)
     if not is_path and name not in packs():
         beside = [f"./{name}{suffix}" for suffix in _SUFFIXES if (by.real.parent / f"{name}{suffix}").is_file()]
+        if re.search("[,，、;]", name):
+            hint = "put several into brackets, as `[base, ./company.yaml]`"
+            faults.append(RuleError(where, f"no pack {quoted(name)}", hint))
+            return None
         hint = f"for the file beside this one write `{beside[0]}`" if beside and re.fullmatch(r"[\w.-]+", name) else ""
         faults.append(RuleError(where, f"no pack {quoted(name)}", hint or did_you_mean(name, packs())))
         return None
