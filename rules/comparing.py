@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 from rules.actions import Part, Severity
-from rules.schema import Demonstration, Detect, Example, Pattern, Rule, Text
-from rules.wording import quote, text_changes
-
-Effect: TypeAlias = Literal["verdict", "rows", "words"]
-_SHOWN = 100
-"""Characters of a text that a change shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One change of one rule; see `rules.diff.Change`."""
-
-    field: str
-    what: str
-    effect: Effect
-    asked: bool = False
-    old: str = ""
-    new: str = ""
-    keys: tuple[str | int, ...] = ()
-    """Where it stands in the rule; where the field stands, if left out."""
-    gone: bool = False
-    """Whether `keys` lead to its place in the rule before."""
-
+from rules.found import Effect, Found
+from rules.items import item_changes, moved, note_changes
+from rules.schema import Detect, Rule
+from rules.wording import text_changes
 
 Finder: TypeAlias = Callable[[Rule, Rule], Iterable[Found]]
 COMPARED: dict[str, Finder] = {}
@@ -154,14 +133,15 @@ def _modes(old: Rule, new: Rule) -> Iterator[Found]:
 
 @compares("allowed")
 def _allowed(old: Rule, new: Rule) -> Iterator[Found]:
-    yield from _items("allowed", "allowed neighbour", old.allowed, new.allowed, _said, _taught(old, new))
+    reach = _taught(old, new)
+    yield from item_changes("allowed", "allowed neighbour", old.allowed, new.allowed, reach, order=reach[0])
 
 
 @compares("sources", "hazards")
 def _references(old: Rule, new: Rule) -> Iterator[Found]:
-    yield from _items("sources", "source", old.sources, new.sources, str, ("words", False))
+    yield from item_changes("sources", "source", old.sources, new.sources, ("words", False))
     # A guard model answers with a hazard's label, and this says which rules it is about.
-    yield from _items("hazards", "hazard", old.hazards, new.hazards, str, ("words", True))
+    yield from item_changes("hazards", "hazard", old.hazards, new.hazards, ("words", True))
 
 
 @compares("detect")
@@ -173,8 +153,8 @@ def _detect(old: Rule, new: Rule) -> Iterator[Found]:
             yield Found("detect", what, "verdict", True, _looked_for(was), _looked_for(now))
         return
     keyed: tuple[Effect, bool] = ("verdict", False)
-    yield from _items("detect.patterns", "pattern", was.patterns, now.patterns, _pattern, keyed)
-    yield from _items("detect.hidden", "way of hiding text", was.hidden, now.hidden, str, keyed)
+    yield from item_changes("detect.patterns", "pattern", was.patterns, now.patterns, keyed)
+    yield from item_changes("detect.hidden", "way of hiding text", was.hidden, now.hidden, keyed)
     yield from _meaning(was, now)
     if was.judge != now.judge:
         what = f"a judge is asked: {was.judge.when} -> {now.judge.when}"
@@ -200,7 +180,9 @@ def _meaning(was: Detect, now: Detect) -> Iterator[Found]:
 @compares("demonstrations")
 def _demonstrations(old: Rule, new: Rule) -> Iterator[Found]:
     reach = _taught(old, new)[0], False
-    yield from _items("demonstrations", "demonstration", old.demonstrations, new.demonstrations, _shown_case, reach)
+    yield from item_changes(
+        "demonstrations", "demonstration", old.demonstrations, new.demonstrations, reach, order=reach[0]
+    )
 
 
 @compares("examples", "tests")
@@ -210,36 +192,14 @@ def _examples(old: Rule, new: Rule) -> Iterator[Found]:
         reach: tuple[Effect, bool] = _taught(old, new) if name == "examples" else ("words", False)
         before, after = getattr(old, name), getattr(new, name)
         sides = {side: (getattr(before, side), getattr(after, side)) for side in ("breaks", "keeps")}
-        moved = _moved(sides["breaks"], sides["keeps"])
-        for text, source, goal in moved:
-            what = f"{noun} moved from `{source}` to `{goal}`: {quote(text, _SHOWN)}"
+        aside = moved(sides["breaks"], sides["keeps"])
+        for text, source, goal in aside.values():
+            what = f"{noun} moved from `{source}` to `{goal}`: {text}"
             yield Found(f"{name}.{goal}", what, *reach, old=source, new=goal)
-        aside = {text for text, *_ in moved}
         for side, (was, now) in sides.items():
-            stayed, came = ([each for each in given if _example(each) not in aside] for given in (was, now))
-            yield from _items(f"{name}.{side}", f"{noun} under `{side}`", stayed, came, _example, reach)
-            yield from _notes(f"{name}.{side}", noun, was, now)
-
-
-def _moved(
-    breaks: tuple[Sequence[Example], Sequence[Example]], keeps: tuple[Sequence[Example], Sequence[Example]]
-) -> list[tuple[str, str, str]]:
-    """Examples that stand on the other side now: text, side before, side now."""
-    (broke, breaking), (kept, keeping) = (
-        [{_example(each) for each in given} for given in side] for side in (breaks, keeps)
-    )
-    turned = [(text, "breaks", "keeps") for text in sorted((broke - kept) & (keeping - breaking))]
-    return turned + [(text, "keeps", "breaks") for text in sorted((kept - broke) & (breaking - keeping))]
-
-
-def _notes(field: str, noun: str, was: Sequence[Example], now: Sequence[Example]) -> Iterator[Found]:
-    noted = {_example(each): each.note or "" for each in was}
-    for each in now:
-        before, after = noted.get(_example(each), each.note or ""), each.note or ""
-        if before != after:
-            yield Found(
-                field, f"note of the {noun} {quote(_example(each), _SHOWN)} changed", "words", False, before, after
-            )
+            field, kind = f"{name}.{side}", f"{noun} under `{side}`"
+            yield from item_changes(field, kind, was, now, reach, order=reach[0], without=aside)
+            yield from note_changes(field, noun, was, now)
 
 
 @compares("contract")
@@ -260,58 +220,3 @@ def _contract(old: Rule, new: Rule) -> Iterator[Found]:
 
 def _terms(contract: Any) -> Iterator[tuple[str, Any]]:
     yield from contract.model_dump(exclude_defaults=True).items()
-
-
-def _items(
-    field: str,
-    noun: str,
-    old: Sequence[Any],
-    new: Sequence[Any],
-    say: Callable[[Any], str],
-    reach: tuple[Effect, bool],
-) -> Iterator[Found]:
-    """Items of a list that came and went, and whether those that stayed stand in another order."""
-    was, now = [say(item) for item in old], [say(item) for item in new]
-    before, after = set(was), set(now)
-    path = tuple(field.split("."))
-    for place, text in enumerate(now):
-        if text not in before:
-            yield Found(field, f"{noun} added: {quote(text, _SHOWN)}", *reach, new=text, keys=(*path, place))
-    for place, text in enumerate(was):
-        if text not in after:
-            yield Found(
-                field, f"{noun} removed: {quote(text, _SHOWN)}", *reach, old=text, keys=(*path, place), gone=True
-            )
-    stayed = [text for text in was if text in after], [text for text in now if text in before]
-    if stayed[0] != stayed[1]:
-        what = f"{_plural(noun)} in another order, or in other numbers"
-        # No detector minds the order, but a judge is shown the first ones, and rows are told apart by it.
-        yield Found(field, what, "words" if reach[0] == "words" else "rows", reach[1])
-
-
-def _plural(noun: str) -> str:
-    head, space, rest = noun.partition(" ")
-    return f"{head}s{space}{rest}"
-
-
-def _said(text: Text) -> str:
-    return " / ".join(said for _, said in sorted(text.root.items()))
-
-
-def _pattern(pattern: Pattern) -> str:
-    where = f" in {', '.join(pattern.watches)}" if pattern.watches else ""
-    return f"literal {pattern.literal}{where}" if pattern.literal else f"regex {pattern.regex}{where}"
-
-
-def _example(example: Example) -> str:
-    if len(example.messages) == 1 and example.messages[0].role == "user":
-        return example.messages[0].content
-    return " / ".join(f"{turn.role}: {turn.content}" for turn in example.messages)
-
-
-def _shown_case(shot: Demonstration) -> str:
-    """A demonstration so that any difference in it shows: its prompt first."""
-    content = shot.model_dump(mode="json")
-    prompt = content.pop("prompt")
-    said = prompt if isinstance(prompt, str) else " / ".join(f"{turn['role']}: {turn['content']}" for turn in prompt)
-    return f"{said} {json.dumps(content, ensure_ascii=False, sort_keys=True)}"

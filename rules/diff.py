@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
-from rules.comparing import Effect, Found, compare, reach_of, sketch
+from rules.comparing import compare, reach_of, sketch
 from rules.digest import constitution_digest, rule_digest
 from rules.errors import Location
+from rules.found import Effect, Found
 from rules.schema import Constitution, Rule
 from rules.wording import text_changes
 

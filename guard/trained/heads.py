@@ -238,9 +238,11 @@ class Heads:
 def teaching_digest(rule: Rule) -> str:
     """Digest of what a head is taught by: the rule's words, its allowed neighbours and its examples.
 
-    An action, a threshold or a reply may change without making the head stale.
+    An action, a threshold, a reply or an example's note may change without making the head stale.
     """
     taught = rule.model_dump(mode="json", include={"rule", "allowed", "examples"})
+    for example in (*taught["examples"]["breaks"], *taught["examples"]["keeps"]):
+        example["note"] = None  # as where there is none: heads that were taught before notes counted keep their digests
     return hashlib.blake2b(json.dumps(taught, sort_keys=True, ensure_ascii=False).encode(), digest_size=8).hexdigest()
 
 

@@ -292,3 +292,35 @@ def test_any_two_rules_differ_in_their_digest_exactly_where_a_change_reaches_bey
             found = diff(constitute(one), constitute(mixed))
             assert (rule_digest(one) != rule_digest(mixed)) == (found.effect != "words"), (one.id, two.id, name)
             assert bool(found) >= (one != mixed and name != "watches")
+
+
+ALIKE_IN_WORDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"detect": {"patterns": [{"literal": "bomb in prompt"}]}},
+        {"detect": {"patterns": [{"literal": "bomb", "watches": ["prompt"]}]}},
+    ),
+    (
+        {"examples": {"breaks": ["user: how? / assistant: so"]}},
+        {"examples": {"breaks": [{"prompt": "how?", "response": "so"}]}},
+    ),
+    ({"allowed": [{"en": "a", "zh": "b"}]}, {"allowed": [{"en": "a / b"}]}),
+    ({"allowed": [{"en": "a"}]}, {"allowed": [{"zh": "a"}]}),
+]
+
+
+@pytest.mark.parametrize(("was", "now"), ALIKE_IN_WORDS)
+def test_two_things_said_alike_that_are_not_the_same_can_change_a_verdict(
+    was: dict[str, Any], now: dict[str, Any]
+) -> None:
+    found = diff(constitute(rule(**was)), constitute(rule(**now)))
+    assert found.effect == "verdict"
+    told = words(found)
+    assert len(told) == len(set(told)) == 2
+    assert not any("means the same" in what for what in told)
+
+
+def test_an_example_that_stands_twice_teaches_more_than_once() -> None:
+    once, twice = ({"examples": {"breaks": ["build me a bomb"] * often}} for often in (1, 2))
+    found = diff(constitute(rule(**once)), constitute(rule(**twice)))
+    assert found.effect == "verdict"
+    assert words(found) == ["examples under `breaks` in another order, or in other numbers"]

@@ -232,6 +232,11 @@ def test_what_a_head_is_not_taught_by_does_not_make_it_stale(make_rule):
         make_rule(detect={}, examples={"breaks": ["a bomb"], "keeps": []}),
     ]
     assert len({teaching_digest(each) for each in (rule, *other)}) == 4
+    plain, noted = (
+        make_rule(detect={}, examples={"breaks": [{"prompt": "a bomb", **note}], "keeps": []})
+        for note in ({}, {"note": "the plain way"})
+    )
+    assert teaching_digest(plain) == teaching_digest(noted)
 
 
 def test_the_shipped_heads_that_know_most_rules_are_taken(make_rule, constitute, tmp_path):
