@@ -19,6 +19,8 @@ from rules.schema import Constitution, Rule
 def train_onto(what: Training, heads: Heads, out: Path, told: Told = lambda line: None) -> Heads:
     """Teach the rules that `heads` does not know, and write a folder with these heads and the new ones beside them.
 
+    Heads of the constitution's own name that stand beside them already are taught anew.
+
     Args:
         what: data and settings; of its constitution, only rules without a current head are taught.
         heads: whose encoder and adapter are used.
@@ -30,18 +32,19 @@ def train_onto(what: Training, heads: Heads, out: Path, told: Told = lambda line
         CalibrationError: the benign rows cannot carry the promise.
         EncoderError: the encoder cannot be loaded.
     """
-    fresh = unknown(what.constitution, heads)
-    if not fresh:
+    if not unknown(what.constitution, heads):
         raise LabelError(
             f"every rule of `{what.constitution.name}` that is looked for by meaning has a head already",
             "use these heads as they are, or give rules that they do not know",
         )
+    # Those of the same name make way, so what they alone know is taught again too: else it would have no head any more.
+    kept = replace(heads, also=tuple(each for each in heads.also if each.card.get("name") != what.constitution.name))
+    fresh = unknown(what.constitution, kept)
     told(f"to teach: {len(fresh)} of {len(what.constitution)} rules: {', '.join(rule.id for rule in fresh)}")
     few = Constitution(name=what.constitution.name, title=what.constitution.title, rules=tuple(fresh))
     with tempfile.TemporaryDirectory() as scratch:
-        made = train(replace(what, constitution=few, onto=heads), Path(scratch) / "heads", told)
-        beside = [each for each in heads.also if each.card.get("name") != few.name]
-        replace(heads, also=(*beside, made)).save(out)
+        made = train(replace(what, constitution=few, onto=kept), Path(scratch) / "heads", told)
+        replace(kept, also=(*kept.also, made)).save(out)
     return Heads.load(out)
 
 

@@ -134,6 +134,21 @@ def test_a_rule_whose_words_were_changed_is_taught_again_and_taught_anew_it_take
     assert made.of(rule).card["name"] == "fire-help"
 
 
+def test_a_pack_of_which_one_rule_has_changed_keeps_heads_for_its_other_rules(both, files, small_encoder, tmp_path):
+    """Heads beside others go by the pack's name: the new ones take the place of all that the pack had."""
+    base = replace(Heads.load(both[0]), also=())
+    rules = constitution("theft-help", "fire-help")
+    changed = [
+        rule.model_copy(update={"allowed": (rule.title,)}) if rule.id == "theft-help" else rule for rule in rules
+    ]
+    pack = replace(what(files, small_encoder, "fire-help"), constitution=rules.model_copy(update={"name": "pack"}))
+    first_taught = train_onto(pack, base, tmp_path / "first")
+    again = replace(pack, constitution=pack.constitution.model_copy(update={"rules": tuple(changed)}))
+    made = train_onto(again, first_taught, tmp_path / "again")
+    assert made.stale(again.constitution) == ()
+    assert all(made.of(rule) is not None for rule in again.constitution)
+
+
 def test_a_harmful_text_of_another_rule_is_not_taught_as_a_break_and_its_twin_is_taught_as_harmless(
     first, files, small_encoder
 ):
