@@ -26,6 +26,7 @@ from rules.words import quoted
 Side: TypeAlias = Literal["breaks", "keeps"]
 
 _BOM = "\ufeff"
+_BREAKS = re.compile("[\x85\u2028\u2029]")
 _WIDTH = 112
 
 
@@ -174,14 +175,19 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _block(data: Any) -> list[str]:
-    form: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "default_flow_style": False, "width": _WIDTH}
-    dumped: str = yaml.dump(data, Dumper=_Dumper, **form)
-    return dumped.split("\n")[:-1]
+    return _dumped(data, default_flow_style=False, width=_WIDTH).split("\n")[:-1]
 
 
 def _flow(data: Any) -> str:
-    dumped: str = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=True, width=1 << 30)
-    return dumped.rstrip("\n")
+    return _dumped(data, default_flow_style=True, width=1 << 30).rstrip("\n")
+
+
+def _dumped(data: Any, **form: Any) -> str:
+    dumper = yaml.SafeDumper if form["default_flow_style"] else _Dumper
+    text: str = yaml.dump(data, Dumper=dumper, allow_unicode=True, sort_keys=False, **form)
+    if _BREAKS.search(text):  # the library writes these line breaks as they stand, and reads them as a space
+        text = yaml.dump(data, Dumper=dumper, allow_unicode=False, sort_keys=False, **form)
+    return text
 
 
 def _value(node: Any, key: str) -> Any:
