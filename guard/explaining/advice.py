@@ -23,7 +23,13 @@ class Advice:
 
 
 def advice(
-    rule: Rule, *, broken: bool, under: Sequence[Part], looking: Sequence[Looking], score: float | None
+    rule: Rule,
+    *,
+    broken: bool,
+    under: Sequence[Part],
+    looking: Sequence[Looking],
+    score: float | None,
+    spared: bool = False,
 ) -> tuple[Advice, ...]:
     """What would turn the verdict for one rule, the gentlest change first.
 
@@ -33,6 +39,7 @@ def advice(
         under: the parts under judgement.
         looking: who looks for it in them.
         score: its highest score by meaning, where it has one.
+        spared: whether meaning would have found it, and an earlier stage spared it the look.
     """
     side = "keeps" if broken else "breaks"
     headed = any(each.by in ("meaning", "meaning:stale") for each in looking)
@@ -45,7 +52,12 @@ def advice(
     told = [Advice(("examples", side), f"add an example like this text; {counts}")]
     if not broken:
         told.append(Advice(("detect", "patterns"), "or a pattern, where some words are a sure sign; it counts at once"))
-        if score is not None and score >= WORTH_LOWERING:
+        if spared:
+            own = next((each.threshold for each in looking if each.by.startswith("meaning") and each.threshold), 0.5)
+            spares = "then the static tier clears no text of these parts any more, and every one is encoded"
+            do = f"a threshold of its own, as `meaning: {{threshold: {_below(own)}}}`: {spares}"
+            told.insert(0, Advice(("detect", "meaning"), do))
+        elif score is not None and score >= WORTH_LOWERING:
             low = f"or a threshold of its own of {score:.3f} or less, as `meaning: {{threshold: {_below(score)}}}`"
             told.append(Advice(("detect", "meaning"), f"{low}; then more harmless texts are found too"))
     return tuple(told)

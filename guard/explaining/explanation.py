@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from guard.detectors._readings import Reading
 from guard.detectors._taught import SIDE
@@ -174,7 +174,7 @@ def explain(gate: Gate, exchange: Exchange, named: Sequence[str] = ()) -> Explan
         tuple(_stages(gate, exchange, verdict, said, windows)),
         findings,
         broken[0] if broken else "",
-        tuple(rule.id for rule in gate.constitution if rule.id not in broken and _is_unsure(gate, rule, windows)),
+        _unsure(gate, windows if meaning is not None and meaning.name in ran else None, broken),
         _turns(gate, exchange, verdict),
         tuple(
             _rule_seen(gate, by_id[rule], exchange, rule in broken, rule in named, said, windows, meaning, ran)
@@ -298,9 +298,12 @@ def _stages(
     return told
 
 
-def _is_unsure(gate: Gate, rule: Rule, windows: Windows | None) -> bool:
-    best = windows.best(rule.id) if windows else None
-    return best is not None and windows is not None and _in_band(windows.detector, rule, best)
+def _unsure(gate: Gate, windows: Windows | None, broken: Collection[str]) -> tuple[str, ...]:
+    """The rules left open for a judge; none where the meaning stage did not look."""
+    if windows is None:
+        return ()
+    best = [(rule, windows.best(rule.id)) for rule in gate.constitution if rule.id not in broken]
+    return tuple(rule.id for rule, window in best if window and _in_band(windows.detector, rule, window))
 
 
 def _in_band(detector: MeaningDetector, rule: Rule, window: Window) -> bool:
@@ -355,12 +358,13 @@ def _rule_seen(
             nearest(rule, part, best.reading.text, meaning.encoder),
             carried_by(windows, best, rule.id),
         )
-    seen = RuleSeen(
-        rule, broken, named, looks, meant, tuple(near), otherwise(gate, said, rule.id) if broken else (), ()
+    helps = advice(
+        rule,
+        broken=broken,
+        under=tuple(under),
+        looking=looks,
+        score=meant.score if meant else None,
+        spared=meant is not None and not meant.looked and meant.score >= meant.threshold,
     )
-    return replace(
-        seen,
-        advice=advice(
-            seen.rule, broken=broken, under=tuple(under), looking=looks, score=meant.score if meant else None
-        ),
-    )
+    lacks = otherwise(gate, said, rule.id) if broken else ()
+    return RuleSeen(rule, broken, named, looks, meant, tuple(near), lacks, helps)

@@ -51,7 +51,7 @@ def _lines(why: Explanation, loaded: Loaded, language: str) -> Iterator[str]:
     found = ", ".join(verdict.broken[:5]) + (f" and {len(verdict.broken) - 5} more" if len(verdict.broken) > 5 else "")
     head = f"{verdict.action}  " + (f"breaks {found}" if found else "no rule is found broken")
     yield click.style(head, bold=True, fg="red" if verdict.action is not Action.ALLOW else "green")
-    yield click.style(f"rules {why.verdict.constitution}", dim=True)
+    yield click.style(f"{loaded.constitution.name}, digest {verdict.constitution}", dim=True)
     for part, text in parts(why.exchange):
         yield from section(f"{part}, {counted(len(text), 'character')}", [excerpt(text, (0, len(text)), _TEXT)])
     yield from section("readings", list(_views(why)), "- ")
@@ -121,9 +121,8 @@ def _turns(why: Explanation) -> Iterator[str]:
     if turns is None:
         return
     if turns.texts:
-        yield f"looked at together with {counted(len(turns.texts), 'earlier turn')} of the user:"
-        for text in turns.texts:
-            yield f"  “{excerpt(text, (0, len(text)), _EXAMPLE)}”"
+        earlier = ", ".join(f"“{excerpt(text, (0, len(text)), _EXAMPLE)}”" for text in turns.texts)
+        yield f"looked at together with {counted(len(turns.texts), 'earlier turn')} of the user: {earlier}"
         only = ", ".join(turns.found)
         yield f"only together they break {only}" if only else "together they break no more than the last one alone"
     if turns.left_out:
@@ -163,8 +162,13 @@ def _follows(why: Explanation, loaded: Loaded) -> Iterator[str]:
     if why.lead:
         yield f"{why.lead} leads: the gravest action first, then the highest score"
     if why.unsure:
-        yield f"unsure, a judge would be asked: {', '.join(why.unsure[:MOST])}"
+        asked = "a judge was asked" if _has_asked(why) else "a judge would be asked, if there were one"
+        yield f"unsure, {asked}: {', '.join(why.unsure[:MOST])}"
     yield f"together: {why.verdict.action}"
+
+
+def _has_asked(why: Explanation) -> bool:
+    return any(stage.stage in ("judge", "classifier") and not stage.needless for stage in why.stages)
 
 
 def _ruling(each: Found, loaded: Loaded) -> str:
