@@ -6,7 +6,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -21,26 +21,42 @@ def rendered(root: Path) -> Iterator[tuple[Path, str]]:
     """Each generated file with the text that it ought to have; generators are found by their folder."""
     for info in sorted(pkgutil.iter_modules(server.generators.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"server.generators.{info.name}")
-        text = module.render(root)
-        if text is not None:
+        if hasattr(module, "FOLDER"):
+            for name, text in module.pages(root).items():
+                yield root / module.FOLDER / name, text
+        elif (text := module.render(root)) is not None:
             yield root / module.TARGET, text
 
 
+def left_over(root: Path, ours: Iterable[Path]) -> list[Path]:
+    """Pages in folders that hold nothing but generated ones, and that nothing generates any more."""
+    names = [f"server.generators.{info.name}" for info in pkgutil.iter_modules(server.generators.__path__)]
+    folders = [getattr(importlib.import_module(name), "FOLDER", None) for name in names]
+    there = {path for folder in folders if folder for path in (root / folder).rglob("*.md")}
+    return sorted(there - set(ours))
+
+
 def stale(root: Path) -> list[Path]:
-    """The generated files that are not as they ought to be."""
-    return [path for path, text in rendered(root) if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    """The generated files that are not as they ought to be, and those that ought not to be."""
+    ought = dict(rendered(root))
+    differ = [path for path, text in ought.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return differ + left_over(root, ought)
 
 
 def write(root: Path) -> list[Path]:
-    """Write what is stale, whole or not at all, and say what was written."""
+    """Write what is stale, whole or not at all, take away what is left over, and say what was touched."""
     written = []
-    for path, text in rendered(root):
+    ought = dict(rendered(root))
+    for path, text in ought.items():
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}")
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
+        written.append(path)
+    for path in left_over(root, ought):
+        path.unlink()
         written.append(path)
     return written
 

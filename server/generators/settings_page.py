@@ -87,8 +87,8 @@ def in_words(annotation: Any) -> str:
 def _default(keys: tuple[str, ...], info: FieldInfo) -> str:
     if keys[-1] in _COMPUTED and info.default_factory is not None:
         return _COMPUTED[keys[-1]]
-    value = info.default
-    if value is None or value in ("", ()):
+    value = info.get_default(call_default_factory=True)
+    if value is None or value in ("", (), {}):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

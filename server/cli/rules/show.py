@@ -13,13 +13,19 @@ from server.cli._json import as_text
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--lang", default="en", show_default=True, help="Language to show it in, as `zh`.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in all languages.")
-def command(rule_id: str, paths: tuple[str, ...], lang: str, as_json: bool) -> None:
-    """Show all about one rule of PATH, or of the pack `base`."""
+@click.option("--copy", "as_copy", is_flag=True, help="Print a file that repeats its patterns and examples, to change.")
+def command(rule_id: str, paths: tuple[str, ...], lang: str, as_json: bool, as_copy: bool) -> None:
+    """Show all about one rule of PATH, or of the pack `base`: what docs/rules/ says of it, and where it is written.
+
+    At its end stand the lines that switch it off, only record what it finds, or make it milder.
+    """
     from rules.digest import rule_digest
+    from rules.files import pack_of
     from rules.load import load
     from rules.text import is_language
     from rules.words import did_you_mean, listed, quoted
     from server.cli.rules._page import rule_page
+    from server.pages.allowing import copied
 
     loaded = load(*(paths or ("base",)))
     try:
@@ -35,11 +41,14 @@ def command(rule_id: str, paths: tuple[str, ...], lang: str, as_json: bool) -> N
         known = f"the rule is written in {listed(tags)}" if tags else "the rule is written without a language tag"
         raise WardlawError(f"unknown language tag {quoted(lang)}", known)
     where = loaded.locate(rule_id)
-    if as_json:
+    pack = pack_of(where.path)
+    if as_copy:
+        click.echo(copied(rule, pack), nl=False)
+    elif as_json:
         content = rule.model_dump(mode="json", exclude_defaults=True)
         click.echo(as_text({**content, "digest": rule_digest(rule), "where": str(where)}))
     else:
-        click.echo(rule_page(rule, str(where), rule_digest(rule), lang))
+        click.echo(rule_page(rule, str(where), rule_digest(rule), lang, pack))
 
 
 def _some_of(rule_id: str, ids: list[str]) -> str:

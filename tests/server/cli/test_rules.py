@@ -136,7 +136,7 @@ def test_lines_of_wide_characters_fit_the_page(capsys: pytest.CaptureFixture[str
 
 def test_show_names_the_hazards_whose_systems_are_known(capsys: pytest.CaptureFixture[str]) -> None:
     name = write(HEAD + RULE + '    hazards: ["llama-guard-2:S9", "sea-1:K1"]\n')
-    assert "hazards\n  - llama-guard-2:S9  Hate\n  - sea-1:K1\n" in run(capsys, "show", "some-harm", name)[1]
+    assert "Hazards\n  - llama-guard-2:S9  Hate\n  - sea-1:K1\n" in run(capsys, "show", "some-harm", name)[1]
     assert "llama-guard-2:S9  仇恨" in run(capsys, "show", "some-harm", name, "--lang", "zh")[1]
 
 

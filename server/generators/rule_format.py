@@ -1,4 +1,4 @@
-"""docs/rules.md: a frame that was written by hand, and in it the tables that the models give."""
+"""docs/rule-format.md: a frame that was written by hand, and in it the tables that the models give."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rules.check import LINTS
 from rules.docstrings import field_docstrings
 from rules.schema import Action, Part, Text, Turn
 
-TARGET = "docs/rules.md"
-_FRAME = Path(__file__).with_name("rules_page.frame.md")
+TARGET = "docs/rule-format.md"
+_FRAME = Path(__file__).with_name("rule_format.frame.md")
 _MARKER = re.compile(r"<!-- (fields|words|lints)(?: (\w+))? -->")
 _IN_WORDS = {
     Action: "[action](#parts-and-actions)",
@@ -28,6 +28,7 @@ _IN_WORDS = {
     Text: "[text](#text)",
     Turn: "message",
     float: "number",
+    int: "whole number",
     str: "string",
 }
 
