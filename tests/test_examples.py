@@ -60,6 +60,7 @@ def test_the_comparison_is_posted_and_can_read_the_whole_history(workflow, steps
     assert "--body-file rules-diff.md" in posting["run"]
     assert "> rules-diff.md" in comparing["run"]
     assert "--format markdown" in comparing["run"]
+    assert "--new-ok" in comparing["run"]  # a pull request that brings the first rules
     assert comparing["id"] == "diff"
     assert "steps.diff.outcome == 'success'" in posting["if"]
 

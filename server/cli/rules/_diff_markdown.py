@@ -61,6 +61,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"**{_plain(headline(report))}**"
     yield ""
     yield f"{code(report.old)} \N{RIGHTWARDS ARROW} {code(report.new)}"
+    if report.first:
+        yield f"\nThere are no rules at {code(report.old)}: all are new."
     if report.diff:
         yield ""
         yield from _changes(report.diff)

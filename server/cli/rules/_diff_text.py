@@ -26,6 +26,8 @@ def as_text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield click.style(printable(headline(report)), bold=True)
+    if report.first:
+        yield f"no rules at {printable(report.old)}: all are new"
     for rule in report.diff.rules:
         yield ""
         yield from _rule(rule, report.old, report.new)

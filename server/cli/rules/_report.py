@@ -56,10 +56,13 @@ class Report:
     data: Dependence | None = None
     folder: str = ""
     """Where the rows of `data` are."""
+    first: bool = False
+    """Whether there were no rules before."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
         told: dict[str, Any] = {"from": self.old, "to": self.new, **self.diff.as_dict()}
+        told["first"] = self.first
         told["taught_otherwise"] = list(self.stale_heads)
         if self.replayed is not None:
             told["replay"] = self.replayed.as_dict()

@@ -14,7 +14,7 @@ from rules.errors import WardlawError
 from rules.files import MAX_BYTES
 from rules.words import quoted
 
-_ENDINGS = (".yaml", ".yml")
+ENDINGS = (".yaml", ".yml")
 _LINK = "120000"
 _FILE = ("100644", "100755")
 _PATIENCE_S = 120.0
@@ -22,6 +22,10 @@ _PATIENCE_S = 120.0
 
 class RevisionError(WardlawError):
     """A revision, or a path at it, that git does not have."""
+
+
+class MissingPath(RevisionError):
+    """A revision that git has, without that path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,14 @@ def checked_out(revision: Revision) -> Iterator[tuple[Path, Path]]:
         the folder that stands for the top of the repository, and in it the path that was named.
 
     Raises:
-        RevisionError: there is no git, no repository, no such revision, or no such path at it.
+        RevisionError: there is no git, no repository or no such revision; `MissingPath` where it has no such path.
     """
     top = _top()
     commit = _commit(revision)
     path = _from_top(revision, top)
     kind = _kind(commit, path)
     if kind not in ("blob", "tree"):
-        raise RevisionError(f"no `{path or '.'}` at revision {quoted(revision.name)}", _hint(revision, commit, top))
+        raise MissingPath(f"no `{path or '.'}` at revision {quoted(revision.name)}", _hint(revision, commit, top))
     folder = path if kind == "tree" else str(PurePosixPath(path).parent).removeprefix(".").removeprefix("/")
     with tempfile.TemporaryDirectory(prefix="wardlaw-") as made:
         root = Path(made).resolve()
@@ -114,7 +118,7 @@ def _write(commit: str, folder: str, root: Path) -> None:
     if listed.returncode:
         raise RevisionError(f"git says: {_said(listed)}", "see that `git fsck` finds nothing")
     entries = [_entry(line) for line in listed.stdout.split(b"\0") if line]
-    _put([(mode, blob, path) for mode, blob, path in entries if path.endswith(_ENDINGS) or mode == _LINK], root)
+    _put([(mode, blob, path) for mode, blob, path in entries if path.endswith(ENDINGS) or mode == _LINK], root)
     (root / folder).mkdir(parents=True, exist_ok=True)
 
 

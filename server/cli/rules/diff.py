@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _AUDIT = "audit"
 _SECTIONS = {
     "In effect": ("on", "data", "limit", "skip_bad"),
-    "Output": ("form", "fail_on", "quiet"),
+    "Output": ("form", "fail_on", "new_ok", "quiet"),
     "Gate": gate_options.SECTION[1:],
     "With `--on audit`: where": audit_options.SECTIONS["Where"],
     "With `--on audit`: which": audit_options.SECTIONS["Which"],
@@ -60,6 +60,9 @@ _SECTIONS = {
     type=click.Choice(["changes", "flips", "stricter", "milder"]),
     help="Exit with 1 where there are some; may be given several times.",
 )
+@click.option(
+    "--new-ok", is_flag=True, help="OLD may have no rules, as on a branch that they are not on yet: then all are new."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @gate_options.model_options
 @audit_options.where_options
@@ -73,6 +76,7 @@ def command(
     skip_bad: bool,
     form: str,
     fail_on: tuple[Any, ...],
+    new_ok: bool,
     quiet: bool,
     chosen: gate_options.Chosen,
     database: str,
@@ -92,13 +96,14 @@ def command(
     """
     from rules.diff import diff
     from server.cli.rules._report import Report
-    from server.cli.rules._versions import read_version
+    from server.cli.rules._versions import read_earlier, read_version
 
     if on != _AUDIT:
         _refuse_filters(given)
     if any(each != "changes" for each in fail_on) and on is None:
         raise click.UsageError("`--fail-on` names flips, and nothing is replayed\n  hint: name texts with --on")
-    before, after = read_version(old), read_version(new)
+    after = read_version(new)
+    before = read_earlier(old, after) if new_ok else read_version(old)
     found = diff(before, after)
     replayed = None
     if on is not None:
@@ -112,6 +117,7 @@ def command(
         replayed,
         None if data is None else _depending(data, after.constitution),
         "" if data is None else str(data),
+        first=before.loaded is None,
     )
     click.echo(_told(report, form))
     return int(report.fails(fail_on))

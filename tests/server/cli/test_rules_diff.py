@@ -293,6 +293,43 @@ def test_paths_with_a_dot_count_from_here(run, git, folder, monkeypatch):
     assert "did you mean `HEAD:sub/here.yaml`?" in found.err
 
 
+@pytest.mark.parametrize("old", ["HEAD:policies", "HEAD:policies/rules.yaml", "HEAD:notes", "policies", "notes"])
+def test_rules_that_are_new_altogether_are_compared_to_none(run, git, folder, old):
+    (folder / "notes").mkdir()
+    (folder / "notes" / "why.md").write_text("No rules here.\n")
+    git("add", "notes")
+    git("commit", "-q", "-m", "notes")
+    assert run(old, "new.yaml").code == 2
+    found = run(old, "new.yaml", "--new-ok", "--on", "texts.jsonl")
+    assert found.code == 0
+    head, second = found.out.splitlines()[:2]
+    assert (
+        head
+        == "1 rule added, which can change verdicts; 1 of 4 texts judged otherwise, 25.0% (0.6% to 80.6%): 1 stricter"
+    )
+    assert second == f"no rules at {old}: all are new"
+    assert f"no rules at <code>{old.replace(':', '&#58;')}</code>" in run(
+        old, "new.yaml", "--new-ok", "--format", "markdown"
+    ).out.replace("There are ", "")
+    told = json.loads(run(old, "new.yaml", "--new-ok", "--format", "json").out)
+    assert told["first"] is True
+    assert [(rule["rule"], rule["kind"]) for rule in told["rules"]] == [("secret-out", "added")]
+    assert told["others"] == []
+
+
+def test_a_revision_that_git_does_not_have_is_an_error_for_new_rules_as_well(run, git):
+    found = run("mian:policies", "new.yaml", "--new-ok")
+    assert found.code == 2
+    assert "no revision `mian` in this repository" in found.err
+
+
+def test_rules_that_were_there_before_are_compared_whatever_new_ok_says(run, git):
+    assert run("HEAD:rules.yaml", "new.yaml", "--new-ok").out == run("HEAD:rules.yaml", "new.yaml").out
+    (broken := Path("broken.yaml")).write_text("rules: 3\n")
+    assert run(broken, "new.yaml", "--new-ok").code == 2
+    assert run("old.yaml", "nowhere", "--new-ok").code == 2
+
+
 def test_faults_at_a_revision_name_it(run, git, folder):
     (folder / "rules.yaml").write_text(OLD.replace("on: {prompt", "on: {promt"))
     git("commit", "-q", "-am", "broken")
