@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Flags: TypeAlias = NDArray[np.bool_]
     Floats: TypeAlias = NDArray[np.float32]
+
+ENOUGH = 20
+"""Held-out harmful texts found by the encoder that a border may be set by alone."""
 
 MISS = 0.02
 """Of what the encoder would find among held-out harmful texts, the share that the static tier may call clear."""
@@ -58,10 +62,11 @@ def clearing(
     weights = np.array([row.weight for row in rows])
     clear = fit_clear(_static(encoder, rows), wanted.astype(np.float32), weights.astype(np.float32), seed)
     logits = clear.logits(_static(encoder, held_out[0]))
-    found = (_probability(side, held_out[1], held_out[0]) >= side.threshold) & np.array(
-        [row.harmful for row in held_out[0]]
-    )
-    clear = replace(clear, below=clear_below(logits[found], MISS))
+    found = _found(side, held_out)
+    to_keep = logits[found]
+    if len(to_keep) < ENOUGH:  # too few to set a border by: what was taught has to be kept as well
+        to_keep = np.concatenate([to_keep, clear.logits(_static(encoder, rows))[_found(side, taught)]])
+    clear = replace(clear, below=clear_below(to_keep, MISS))
     harmless = clear.logits(_static(encoder, benign[0])) < clear.below
     flagged = _probability(side, benign[1], benign[0]) >= side.threshold
     return Cleared(
@@ -74,6 +79,14 @@ def clearing(
             "share of benign rows flagged with the tier": round(float((flagged & ~harmless).mean()), 4),
         },
     )
+
+
+def _found(side: Side, texts: tuple[Sequence[Row], Floats]) -> Flags:
+    """(n,) which harmful rows the encoder's heads find."""
+    import numpy as np
+
+    rows, vectors = texts
+    return np.asarray((_probability(side, vectors, rows) >= side.threshold) & np.array([row.harmful for row in rows]))
 
 
 def _static(encoder: StaticEncoder, rows: Sequence[Row]) -> Floats:

@@ -16,6 +16,7 @@ from guard.training.train import Training
 from rules.errors import WardlawError
 from rules.files import packs
 from rules.load import load
+from rules.schema import Constitution
 
 _FIRST = "base"
 
@@ -39,13 +40,20 @@ def teach_packs(
     found = replace(heads, also=())
     with tempfile.TemporaryDirectory() as scratch:
         for pack in packs():
-            constitution = load(pack).constitution
+            constitution = _own(pack)
             if pack == _FIRST or not unknown(constitution, found):
                 continue
             told(f"pack {pack}")
             found = train_onto(Training(constitution, data, check, recipe), found, Path(scratch) / pack, told)
         found.save(out)
     return Heads.load(out)
+
+
+def _own(pack: str) -> Constitution:
+    """The rules that a pack defines itself, so that each head lies with its own pack whichever others take the rule."""
+    loaded = load(pack)
+    own = tuple(rule for rule in loaded.constitution if Path(loaded.locate(rule.id).path).stem == pack)
+    return Constitution(name=pack, title=loaded.constitution.title, rules=own)
 
 
 def main() -> int:

@@ -47,6 +47,9 @@ Told = Callable[[str], None]
 _CHOSEN_OF_FEW = 0.2
 """The share of pairs held out where there are few of them: enough to calibrate by."""
 
+_FEWEST = 8
+"""Held-out harmful rows below which a line through them would mean nothing."""
+
 ENOUGH = 20
 """Held-out rows of either label that a calibration of its own takes."""
 
@@ -168,6 +171,9 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
         rows = chosen_by.get(side, [])
         if len({row.harmful for row in rows}) < 2:
             told(f"{side}: no held-out pairs, so that scores rank and are no probabilities")
+            continue
+        if what.onto is not None and sum(row.harmful for row in rows) < _FEWEST:
+            told(f"{side}: {len(rows)} held-out rows are too few to calibrate by: scores rank and are no probabilities")
             continue
         sides[side], figures[side] = _calibrated(raw, held_out[side], rows, rules)
         told(f"{side}: held-out pairs {figures[side]}")
