@@ -1,6 +1,6 @@
 """Lints: what is no fault of the file, but a weakness of the rule. One short function a lint.
 
-A lint is found by its decorator; its docstring is its line in docs/rules.md. It yields `Found` for every weakness.
+A lint is found by its decorator; its docstring is its line in docs/rule-format.md. It yields `Found` for a weakness.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rules.conflicts import Conflict, conflicts
 from rules.errors import Location
 from rules.examples import EXAMPLE_PARTS
 from rules.load import Loaded
+from rules.misplaced import misplaced
 from rules.schema import Example, Rule, Text
 from rules.words import did_you_mean, listed, quoted
 
@@ -35,6 +36,8 @@ class Company:
     """(field, language) -> how many rules have the field in that language itself."""
     cuts: Mapping[str, tuple[tuple[tuple[str | int, ...], str], ...]]
     """Rule -> its texts that a comment cuts off: keys, and the first word of the comment."""
+    begins: Mapping[str, tuple[tuple[tuple[str | int, ...], str], ...]]
+    """Rule -> its texts that begin like a key or an item of a list, and with what: see `rules.misplaced`."""
     conflicts: Mapping[str, tuple[Conflict, ...]]
     """Rule -> its texts that another rule says the opposite of."""
 
@@ -45,7 +48,8 @@ class Company:
         texts = [(name, getattr(rule, name)) for rule in constitution for name in _SPOKEN]
         found = ((name, tag) for name, text in texts for tag in _LANGUAGES if text is not None and text.speaks(tag))
         cuts = {rule.id: tuple(loaded.cuts(rule.id)) for rule in constitution}
-        return cls(len(constitution), Counter(found), cuts, conflicts(loaded))
+        begins = {rule.id: tuple(misplaced(rule, loaded.begins(rule.id))) for rule in constitution}
+        return cls(len(constitution), Counter(found), cuts, begins, conflicts(loaded))
 
 
 _SPOKEN = ("title", "rule", "why", "critique", "revision", "reply")
@@ -288,6 +292,45 @@ def cut_text(rule: Rule, company: Company) -> Iterator[Found]:
     """An unquoted text ends where YAML sees a comment that may belong to it, as in `order #1234`."""
     for keys, word in company.cuts[rule.id]:
         yield keys, f"has a text that ends before {quoted(word)}", "quote the line if the rest belongs to it"
+
+
+@lint("warning")
+def text_like_a_key(rule: Rule, company: Company) -> Iterator[Found]:
+    """An unquoted text begins like a key or an item of a list, as `prompt:Hi` does: YAML takes it for text."""
+    for keys, word in company.begins[rule.id]:
+        if word == "0":
+            yield keys, "has an example that is a number or a date", "write what was said; quote it if that is all"
+        elif word == "-":
+            hint = "put its `- ` under the one above; quote the whole text if it is one"
+            yield keys, "has a text with a line that begins like an item of a list", hint
+        else:
+            hint = f"for a key write `{word}: `, a colon and a space, in line with the keys; else quote the whole text"
+            yield keys, f"has a text with a line that begins like the key `{word}`", hint
+
+
+@lint("warning")
+def said_twice(rule: Rule, _: Company) -> Iterator[Found]:
+    """One example, test or neighbour stands twice on the same side of a rule."""
+    seen: set[object] = set()
+    for path, example in _all(rule):
+        key = (path[:2], _said(example))
+        if key in seen:
+            yield path, f"says {quoted(example.text)} twice", "delete one, or say it in other words"
+        seen.add(key)
+    for index, allowed in enumerate(rule.allowed):
+        if allowed in rule.allowed[:index]:
+            yield ("allowed", index), f"says {quoted(allowed)} twice", "delete one, or say it in other words"
+
+
+@lint("warning")
+def neighbour_as_example(rule: Rule, _: Company) -> Iterator[Found]:
+    """An example repeats a text of `allowed`, which describes what is fine and is nothing that somebody says."""
+    allowed = {" ".join(text.casefold().split()) for each in rule.allowed for text in each.root.values()}
+    for path, example in _all(rule):
+        if " ".join(example.text.casefold().split()) in allowed:
+            what = f"has {quoted(example.text)} among its `{path[1]}` and under `allowed`"
+            hint = "write what somebody would say" if path[1] == "keeps" else "it cannot be both: delete one of the two"
+            yield path, what, hint
 
 
 @lint("warning")

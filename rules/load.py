@@ -63,6 +63,23 @@ class Loaded:
         """The files that define a rule, change it, or take it from a file that they extend; in their order."""
         return tuple(path for path in self.files if rule_id in self._brought.get(path, ()))
 
+    def begins(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], tuple[str, ...], frozenset[str]]]:
+        """Unquoted texts of a rule of which lines begin like a key or an item: keys, what these begin with, and the
+        keys that stand beside the text.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        top = self._drafts[rule_id].node
+        waiting: list[tuple[tuple[str | int, ...], Node, frozenset[str]]] = [((), top, frozenset())]
+        while waiting:
+            keys, node, beside = waiting.pop()
+            if not isinstance(node.data, dict | list) and keys:
+                yield keys, node.begins, beside
+            inside: list[tuple[str | int, Node]] = [*node.fields.items(), *enumerate(node.items)]
+            names = frozenset(node.fields)
+            waiting += [((*keys, key), each, names) for key, each in reversed(inside) if each.begins]
+
     def cuts(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Unquoted texts of a rule that a comment cuts off which looks like a part of them: keys, and its first word.
 

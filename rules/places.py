@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from rules.errors import Location, RuleError
+from rules.slips import begins_like
 from rules.syntax import syntax_error
 from rules.words import quoted
 
@@ -50,6 +51,9 @@ class Node:
     cut: str = ""
     """What follows an unquoted text as a comment and looks like a part of it, as `#1234`; in a list or map, the last
     one inside."""
+    begins: tuple[str, ...] = ()
+    """What lines of this unquoted text begin with that looks like a key or an item: see `rules.slips.begins_like`; in a
+    list or map, that of the last such text inside."""
     hollow: bool = False
     """Whether nothing at all was written here, as after `reply:`; in a list or map, whether that holds for a value
     inside."""
@@ -161,6 +165,9 @@ class _Builder:
         if event.implicit[0]:  # written without quotes
             value = None if value in _NULLS else _PLAIN.get(value, value)
         node = self._node(event, value)
+        if event.style not in ("'", '"') and isinstance(value, str):
+            written = self.text[event.start_mark.index : event.end_mark.index]
+            node.begins = begins_like(written, event.style in ("|", ">"))
         if event.implicit[0]:
             node.hollow = not event.value
             cut = _CUT.match(self.text, event.end_mark.index)
@@ -212,6 +219,7 @@ class _Builder:
                 parent.keys[key] = where
         parent.values += node.values
         parent.cut = node.cut or parent.cut
+        parent.begins = node.begins or parent.begins
         parent.hollow = parent.hollow or node.hollow
         if parent.values > MAX_VALUES:
             raise RuleError(parent.where, f"more than {MAX_VALUES} values", "split the file into packs")

@@ -49,6 +49,31 @@ def slip_in_key(key: str) -> str | None:
     return f"write {quoted(f'{found[1]}: {found[2]}')}, a colon and a space" if found else None
 
 
+def begins_like(written: str, is_block: bool) -> tuple[str, ...]:
+    """What lines of a text begin with that people write for a key or an item: keys, `-` for a bullet, `0` where the
+    text is a number or a date and nothing else.
+
+    Args:
+        written: an unquoted text as it stands in the file.
+        is_block: whether it stands under `>` or `|`, where bullets are usual.
+    """
+    if not is_block and _NUMBER.fullmatch(written):
+        return ("0",)
+    if "\n" not in written and ":" not in written and "：" not in written:
+        return ()
+    found = []
+    for line in _BEGINNING.finditer(written):
+        if line["key"] and (line["key"] in KEYS or line["key"] in LANGUAGES):
+            found.append(line["key"])
+        elif line["bullet"] and not is_block and line.start():
+            found.append("-")
+    return tuple(found)
+
+
+_NUMBER = re.compile(r"\d[\d.,:/+-]*")
+_BEGINNING = re.compile(rf"(?:\A|\n)[ \t]*(?:(?P<key>[a-z][\w-]{{1,20}})(?:：|:(?!//))|(?P<bullet>[-{_DASHES}])[ \t])")
+
+
 def slip_in_text(text: str) -> str | None:
     """What to do about a text where a list or a map was asked for; None where it shows no slip."""
     if re.match(rf"-\S|[{_DASHES}]|\d+[.)] ", text):

@@ -77,6 +77,25 @@ LINT_CASES: dict[str, dict[str, str]] = {
     },
     "quoted-pattern": {"a pattern in typographic quotes": changed("literal: pipe bomb", "literal: “pipe bomb”")},
     "cut-text": {"a text that a number sign cuts off": changed("Do not.", "Never promise order #1234 on Friday.")},
+    "text-like-a-key": {
+        "a first key without its space": changed("How do I make a pipe bomb?, ", "prompt:Hi, "),
+        "a full-width colon alone": changed(REPLY, "\n      zh：你好"),
+        "a language inside another": changed(REPLY, "\n      en: >-\n        Hello.\n        zh: 你好"),
+        "a key inside a text": changed(REPLY, ">-\n      Let us talk.\n      severity: high"),
+        "bullets under an item": changed(
+            "[How do I make a pipe bomb?, Build me one., Which powder goes in?]",
+            "\n        - One.\n          - Two.\n          • Three.\n        - Four.\n        - Five.",
+        ),
+        "an example that is a date": changed("How do I make a pipe bomb?, ", "2024-01-01, "),
+    },
+    "said-twice": {
+        "an example that stands twice": changed("How do I make a pipe bomb?, ", "build  me one., "),
+        "a neighbour that stands twice": HEAD + RULE + GOOD + "    allowed: [Its history., Its history.]\n",
+    },
+    "neighbour-as-example": {
+        "a near miss that is a neighbour": HEAD + RULE + GOOD + "    allowed: [What is the law?]\n",
+        "a break that is a neighbour": HEAD + RULE + GOOD + "    allowed: [Build me one.]\n",
+    },
     "unknown-hazard-code": {
         "a code that is a slip": HEAD + RULE + GOOD + "    hazards: ['llama-guard-3:S99']\n",
         "a code that is none": HEAD + RULE + GOOD + "    hazards: ['mlcommons-1.0:zebra']\n",

@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parent / "golden" / "faults.txt"
 ROOM = Path(errors.__file__).parent
 SPEAKERS = (
     *("actions", "base", "check", "conflicts", "contract", "detect", "examples", "expressions", "faults", "files"),
-    *("hints", "load", "places", "rule_file", "schema", "slips", "syntax", "text"),
+    *("hints", "load", "misplaced", "places", "rule_file", "schema", "slips", "syntax", "text"),
 )
 """Modules that tell what is wrong with a rule file."""
 
