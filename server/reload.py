@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rules.schema import Constitution
     from server.inforce import InForce
     from server.settings import ServerSettings
-    from server.shadow.candidates import Candidates
+    from server.shadow.candidates import Candidates, Tried
 
 _log = logging.getLogger(__name__)
 
@@ -153,14 +153,20 @@ class Reloader:
                 await self.candidates.reload(why)
             return results
 
-    async def rehearse(self) -> list[Reloaded]:
-        """Do all that a reload does but swap, and run the tests also of what has not changed."""
+    async def rehearse(self) -> tuple[list[Reloaded], dict[str, Tried]]:
+        """Do all that a reload does but swap, and run the tests also of what has not changed.
+
+        Returns:
+            what would come of the rules in force; and, by name, of their candidates.
+        """
         async with self._lock:
             found = [await asyncio.to_thread(self._prepare, name, now, True) for name, now in self._built.items()]
             for _, built in found:
                 if built is not None:
                     await asyncio.to_thread(built.guard.close)
-            return [replace(done, outcome="ready") if done.outcome == "swapped" else done for done, _ in found]
+            beside = await self.candidates.rehearse() if self.candidates is not None else {}
+            done = [replace(done, outcome="ready") if done.outcome == "swapped" else done for done, _ in found]
+            return done, beside
 
     def _note(self, done: Reloaded, why: str) -> None:
         mended = done.outcome == "unchanged" and done.constitution in self.failed
@@ -201,7 +207,7 @@ class Reloader:
             _log.exception("reload failed")
             return result("failed", now.digest, error=f"{type(error).__name__}: {error}"), None
         try:
-            trial, fault = self._tried(built, now, rehearsed)
+            trial, fault = tried(built, now, self._settings.reload.tests, rehearsed=rehearsed)
         except Exception as error:
             _log.exception("the rules' tests cannot be run")
             trial, fault = Change(), f"the rules' tests cannot be run: {type(error).__name__}: {error}"
@@ -211,27 +217,32 @@ class Reloader:
         changes = _changes(now.constitution, built.constitution)
         return result("swapped", built.digest, trial=trial, **changes), built
 
-    def _tried(self, built: Built, now: Built, rehearsed: bool) -> tuple[Change, str]:
-        """The tests' outcome, and what speaks against the new rules."""
-        how = self._settings.reload.tests
-        if how == "off" and not rehearsed:
-            return Change(), ""
-        trial = compare(built.gate, now.gate)
-        if how == "no_worse" and trial.worse:
-            hint = "mend the rule, or drop the test; `reload.tests: report` takes such rules all the same"
-            return trial, f"{trial.told()}\n  hint: {hint}"
-        if how == "strict" and trial.failing:
-            told = ", ".join(dict.fromkeys(f"`{test.case.rule}`" for test in trial.failing))
-            what = f"{len(trial.failing)} of {trial.run} tests fail, of the rules {told}"
-            return trial, f"{what}\n  hint: mend the rules, or drop the tests"
-        # A contract that the rules in force break too must not hold up the mending of another rule.
-        broken = trial.new_breaches if how == "no_worse" else trial.breaches
-        if how in ("contract", "no_worse", "strict") and broken:
-            hint = (
-                "`wardlaw rules test` says which examples to add; `reload.tests: report` takes such rules all the same"
-            )
-            return trial, f"{trial.breaches_told(new=how == 'no_worse')}\n  hint: {hint}"
-        return trial, ""
+
+def tried(built: Built, now: Built, how: str, *, rehearsed: bool = False) -> tuple[Change, str]:
+    """The tests' outcome, and what speaks against the new rules. Blocks while models run.
+
+    Args:
+        built: the new rules.
+        now: those that they are to take the place of.
+        how: see `server.settings.ReloadSettings`.
+        rehearsed: run the tests also where they decide nothing.
+    """
+    if how == "off" and not rehearsed:
+        return Change(), ""
+    trial = compare(built.gate, now.gate)
+    if how == "no_worse" and trial.worse:
+        hint = "mend the rule, or drop the test; `reload.tests: report` takes such rules all the same"
+        return trial, f"{trial.told()}\n  hint: {hint}"
+    if how == "strict" and trial.failing:
+        told = ", ".join(dict.fromkeys(f"`{test.case.rule}`" for test in trial.failing))
+        what = f"{len(trial.failing)} of {trial.run} tests fail, of the rules {told}"
+        return trial, f"{what}\n  hint: mend the rules, or drop the tests"
+    # A contract that the rules in force break too must not hold up the mending of another rule.
+    broken = trial.new_breaches if how == "no_worse" else trial.breaches
+    if how in ("contract", "no_worse", "strict") and broken:
+        hint = "`wardlaw rules test` says which examples to add; `reload.tests: report` takes such rules all the same"
+        return trial, f"{trial.breaches_told(new=how == 'no_worse')}\n  hint: {hint}"
+    return trial, ""
 
 
 def _changes(before: Constitution, after: Constitution) -> dict[str, tuple[str, ...]]:

@@ -31,11 +31,12 @@ def routes(parts: Parts) -> list[BaseRoute]:
         if running.reloader is None:
             return _json(501, {"error": {"type": "not_found", "message": "this server was not started from files"}})
         if request.query_params.get("dry", "") == "true":
-            tried = await running.reloader.rehearse()
+            tried, candidates = await running.reloader.rehearse()
             failed = any(each.outcome == "failed" for each in tried)
             told = {
                 "ok": not failed,
                 "constitutions": {each.constitution: each.told(listed=True) for each in tried},
+                "candidates": {name: {"digest": each.digest, "load": each.told()} for name, each in candidates.items()},
                 "pid": running.pid,
                 "workers": {"reloaded": 0, "told_to_reload": 0},
             }

@@ -6,11 +6,12 @@ import asyncio
 import gc
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rules.errors import RuleError, WardlawError
 from server.building import Built, build, load_checked
+from server.reload import tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,8 @@ _COLLECTED_S = 2.0
 class Tried:
     """What came of loading a candidate."""
 
-    outcome: Literal["swapped", "unchanged", "failed"]
+    outcome: Literal["swapped", "unchanged", "failed", "ready"]
+    """`ready`: it was only tried, and would have been swapped."""
     digest: str
     """Of the candidate that judges now; empty where none does."""
     error: str = ""
@@ -148,6 +150,22 @@ class Candidates:
         self.on_changed(self.digests)
         return done
 
+    async def rehearse(self) -> dict[str, Tried]:
+        """Do all that a reload does but swap. Never raises."""
+        done: dict[str, Tried] = {}
+        for name in self._settings.shadow.candidates:
+            found, built = await asyncio.to_thread(self._prepare, name)
+            if built is not None:
+                await asyncio.to_thread(built.guard.close)
+                found = replace(found, outcome="ready")
+            done[name] = found
+        return done
+
+    @property
+    def failed(self) -> dict[str, bool]:
+        """Name -> whether its last load failed."""
+        return {name: each.outcome == "failed" for name, each in self.last.items()}
+
     def _prepare(self, name: str) -> tuple[Tried, Built | None]:
         """In a thread: the new guard of one candidate, or why there is none."""
         now = self._built.get(name)
@@ -157,6 +175,9 @@ class Candidates:
             if now is not None and loaded.constitution == now.constitution:
                 return Tried("unchanged", digest, at=time.time()), None
             built = build(loaded, self._settings, self._mender)
+            if fault := self._fault_of(built, now):
+                built.guard.close()
+                return Tried("failed", digest, fault, at=time.time()), None
         except WardlawError as error:
             where = str(error.where) if isinstance(error, RuleError) and error.where else ""
             return Tried("failed", digest, str(error), where, time.time()), None
@@ -164,3 +185,16 @@ class Candidates:
             _log.exception("a candidate cannot be loaded")
             return Tried("failed", digest, f"{type(error).__name__}: {error}", at=time.time()), None
         return Tried("swapped", built.digest, at=time.time()), built
+
+    def _fault_of(self, built: Built, now: Built | None) -> str:
+        """What speaks against a new candidate that some keys are under.
+
+        For these it comes into force, so the tests decide as for the rules in force: at the start, about neither.
+        """
+        if now is None or not self._settings.rollout.percent:
+            return ""
+        try:
+            return tried(built, now, self._settings.reload.tests)[1]
+        except Exception as error:
+            _log.exception("the rules' tests cannot be run")
+            return f"the rules' tests cannot be run: {type(error).__name__}: {error}"

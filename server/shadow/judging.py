@@ -188,21 +188,24 @@ class Shadowing:
             await self._wake.wait()
             self._wake.clear()
             while self._cases:
-                self._idle.clear()
-                case = self._cases.popleft()
-                try:
-                    await self._let_pass(case)
-                    await self._judged(case)
-                except asyncio.CancelledError:
-                    self._drop(case.constitution, "stopped")
-                    raise
-                except Exception as error:
-                    self._drop(case.constitution, "failed")
-                    self._tell(f"the candidate of `{case.constitution}` does not judge", error)
-                finally:
-                    self._size -= case.size
-                    self._release(case)
-                    self._idle.set()
+                await self._next()
+
+    async def _next(self) -> None:
+        self._idle.clear()
+        case = self._cases.popleft()
+        try:
+            await self._let_pass(case)
+            await self._judged(case)
+        except asyncio.CancelledError:
+            self._drop(case.constitution, "stopped")
+            raise
+        except Exception as error:
+            self._drop(case.constitution, "failed")
+            self._tell(f"the candidate of `{case.constitution}` does not judge", error)
+        finally:
+            self._size -= case.size
+            self._idle.set()
+            self._release(case)
 
     async def _let_pass(self, case: Case) -> None:
         """Wait for a moment in which no live text waits for the models."""
@@ -248,6 +251,7 @@ class Shadowing:
     def _run_work(self) -> None:
         while (work := self._work.get()) is not None:
             work()
+            del work  # it holds texts and two gates, which until the next request would stay after a reload
 
     def _drop(self, name: str, why: Why) -> None:
         tally = self._tallies.get(name)

@@ -28,6 +28,7 @@ def open_shadowing(
         shadowing.begin(digests)
         metrics.constitutions(digests, before, candidates=True)
         before.update(digests)
+        metrics.candidates_failing(candidates.failed)
 
     candidates.on_changed = changed
     return shadowing

@@ -99,6 +99,9 @@ class Metrics:
         self.candidates: Gauge = Gauge(
             "wardlaw_candidate", "1 for the digest of the candidate.", ("constitution", "digest"), **worst
         )
+        self.candidate_failed: Gauge = Gauge(
+            "wardlaw_candidate_failed", "1 while the candidate's last load failed.", ("constitution",), **worst
+        )
         self._cells: dict[Any, _Cell] = {}
         self._known_rules: set[str] = set()
 
@@ -187,6 +190,11 @@ class Metrics:
                 gauge.labels(name, digest).set(0)
         for name, digest in digests.items():
             gauge.labels(name, digest).set(1)
+
+    def candidates_failing(self, failed: Mapping[str, bool]) -> None:
+        """Say of each constitution whether the last load of its candidate failed."""
+        for name, has_failed in failed.items():
+            self.candidate_failed.labels(name).set(1 if has_failed else 0)
 
     def page(self) -> bytes:
         """All of them, in Prometheus' text format; of all workers, where there are several."""

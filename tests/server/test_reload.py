@@ -312,10 +312,10 @@ async def test_a_reload_of_what_has_not_changed_says_so_in_one_line(
 
 async def test_a_rehearsal_tells_what_a_reload_would_do_lists_failing_tests_and_swaps_nothing(server: Server) -> None:
     before = server.reloader.digests
-    (done,) = await server.reloader.rehearse()
+    (done,), _ = await server.reloader.rehearse()
     assert (done.outcome, done.trial.run, done.trial.failing) == ("unchanged", 2, ())
     server.write(RULES.replace("Please summon the kraken.", "Call the beast.").replace("chest code", "vault code"))
-    (done,) = await server.reloader.rehearse()
+    (done,), _ = await server.reloader.rehearse()
     assert (done.outcome, done.changed) == ("ready", ("treasure-codes",))
     told = done.told(listed=True)["tests"]
     assert told["listed"] == [{"rule": "kraken-summoning", "kind": "breaks", "text": "Call the beast."}]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -296,3 +298,22 @@ def test_the_texts_of_an_endless_stream_do_not_pile_up(monkeypatch: pytest.Monke
     assert not given._texts
     with pytest.raises(TooLong):  # a part of them would be judged as if it were all
         looks_of(Incoming((Message("user", "hello"),)), given)
+
+
+async def test_what_was_judged_last_is_let_go_of(stand: Callable[..., Any], tmp_path: Path) -> None:
+    """Until the next request, it would keep the texts, and after a reload the gates before."""
+    at = await stand()
+    await at.ask(GOLD)
+    await at.until(lambda: at.kept and not at.shadowing.waiting)
+    base, candidate = at.guards.pair("default")
+    with base as guard:
+        gate = weakref.ref(guard.gate)
+    del base, candidate, guard
+    constitution = load(tmp_path / "rules.yaml").constitution
+    at.guards.swap({"default": Guard(Gate(constitution, [Patterns(constitution)]))})
+
+    def gone() -> bool:
+        gc.collect()
+        return gate() is None
+
+    await at.until(gone)

@@ -108,3 +108,22 @@ def test_a_roll_out_that_makes_no_sense_stops_the_start(serve: Serve, args: list
     served = serve(*args, files={"candidate.yaml": CANDIDATE})
     assert served.ended() == 2
     assert what in served.err.read_text()
+
+
+def test_an_edit_that_fails_its_tests_does_not_come_into_force_for_the_keys_of_a_roll_out(serve: Serve) -> None:
+    served = serve("--shadow", "candidate.yaml", "--rollout", "100", files={"candidate.yaml": CANDIDATE}).ready()
+    assert blocks(served, GOLD, "")
+    worse = CANDIDATE.replace("{literal: buried gold}", "{literal: buried golf}")
+    (served.folder / "candidate.yaml").write_text(worse)
+    served.until(lambda: "candidate" in served.health()["degraded"])
+    assert blocks(served, GOLD, "")
+    assert "no longer finds its test" in served.health()["degraded"]["candidate"]
+
+
+def test_a_candidate_without_a_roll_out_may_fail_its_tests_since_it_only_looks(serve: Serve) -> None:
+    served = serve("--shadow", "candidate.yaml", files={"candidate.yaml": CANDIDATE}).ready()
+    before = served.health()["constitutions"]["default"]["candidate"]["digest"]
+    worse = CANDIDATE.replace("{literal: buried gold}", "{literal: buried golf}")
+    (served.folder / "candidate.yaml").write_text(worse)
+    served.until(lambda: served.health()["constitutions"]["default"]["candidate"]["digest"] != before)
+    assert "candidate" not in served.health()["degraded"]

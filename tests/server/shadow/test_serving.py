@@ -253,3 +253,25 @@ def test_a_candidate_with_the_rules_in_force_costs_nothing(serve: Serve) -> None
     time.sleep(0.3)
     assert (candidate(served)["judged"], candidate(served)["dropped"]) == (0, {})
     assert found(served)[0].shadow is None
+
+
+def test_a_dry_reload_tries_the_candidate_too_and_a_broken_one_is_a_metric(serve: Serve) -> None:
+    served = shadowed(serve, "--set", "reload.watch=false")
+    before, path = candidate(served)["digest"], served.folder / "candidate.yaml"
+
+    def dry() -> dict[str, Any]:
+        answer = httpx.post(f"{served.url}/admin/reload?dry=true", trust_env=False, verify=False, timeout=20)
+        return dict(answer.json()["candidates"]["default"])
+
+    assert dry()["load"]["outcome"] == "unchanged"
+    assert 'wardlaw_candidate_failed{constitution="default"} 0.0' in served.get("/metrics").text
+    path.write_text(CANDIDATE.replace("why:", "wy:"))
+    told = dry()
+    assert (told["digest"], told["load"]["outcome"]) == (before, "failed")
+    assert "wy" in told["load"]["error"]
+    served.tell(signal.SIGHUP)
+    served.until(lambda: 'wardlaw_candidate_failed{constitution="default"} 1.0' in served.get("/metrics").text)
+    path.write_text(CANDIDATE.replace("buried gold", "sunken gold").replace("where the buried", "where the sunken"))
+    told = dry()
+    assert told["load"]["outcome"] == "ready"
+    assert told["digest"] != before
