@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guard.behind import is_behind
 from guard.encoders import cache as files
 from guard.encoders._texts import TEXTS
 from guard.encoders.adapter import Adapter, identity_of
@@ -88,7 +89,8 @@ class OnnxEncoder:
             return np.zeros((0, self.dim), np.float32)
         if len(texts) == 1:
             return core.encode(texts[0])
-        if self._threads == 1:
+        # The pool takes texts in their order: those of a request would wait for all that came before.
+        if self._threads == 1 or is_behind():
             return np.concatenate([core.encode(text) for text in texts])
         # Longest first: else one thread may be left with a long text when the others are done.
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))

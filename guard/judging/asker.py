@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from guard.behind import is_behind
 from guard.judging.breaker import Breaker, BreakerOpen
 from guard.judging.budget import Budget, BudgetSpent
 from guard.judging.settings import AskLimits
@@ -15,6 +16,9 @@ from guard.models.base import Ask, ChatModel, ContentRefused, ContextTooLong, Mo
 from rules.errors import WardlawError
 
 Read = TypeVar("Read")
+
+_BEHIND = 4
+"""What nobody waits for takes one place in so many: else it would stand before requests, until their deadline."""
 
 
 class NotAnswered(WardlawError):
@@ -34,6 +38,7 @@ class Asker(Generic[Read]):
         self._budget = Budget(limits.asks_per_minute, limits.tokens_per_day)
         self._breaker = Breaker(limits.failures, limits.rest_s)
         self._places = asyncio.Semaphore(limits.concurrency)
+        self._behind = asyncio.Semaphore(max(1, limits.concurrency // _BEHIND))
         self._kept: OrderedDict[Hashable, Read] = OrderedDict()
 
     async def ask(
@@ -62,6 +67,12 @@ class Asker(Generic[Read]):
         return found
 
     async def _asked(self, ask: Ask) -> Reply:
+        if not is_behind():
+            return await self._in_a_place(ask)
+        async with self._behind:  # its deadline begins when its turn among these has come
+            return await self._in_a_place(ask)
+
+    async def _in_a_place(self, ask: Ask) -> Reply:
         late = f"within {self._limits.deadline_s:g} s"
         end = asyncio.get_running_loop().time() + self._limits.deadline_s
         try:
@@ -91,7 +102,7 @@ class Asker(Generic[Read]):
             async with asyncio.timeout_at(end):
                 reply = await self._model.chat(ask)
         except TimeoutError:
-            self._breaker.failed(f"no answer {late}", probe=probe)
+            self._failed(f"no answer {late}", probe)
             raise NotAnswered(f"no answer {late}") from None
         except (ContextTooLong, ContentRefused) as refused:
             # The text's doing. Counted as a failure, whoever sends such texts could shut the model for everybody.
@@ -99,7 +110,7 @@ class Asker(Generic[Read]):
             cost = 0
             raise NotAnswered(refused.what) from None
         except ModelError as error:
-            self._breaker.failed(error.what, probe=probe)
+            self._failed(error.what, probe)
             cost = 0
             raise NotAnswered(error.what) from None
         except BaseException:  # cancelled by one who went away, or broken: either way the probe is over
@@ -111,6 +122,13 @@ class Asker(Generic[Read]):
             return reply
         finally:
             self._budget.settle(day, taken, cost)
+
+    def _failed(self, why: str, probe: bool) -> None:
+        """Tell the breaker, unless nobody waited: such asks must not shut the model for those who do."""
+        if is_behind():
+            self._breaker.passed_by(probe=probe)
+        else:
+            self._breaker.failed(why, probe=probe)
 
 
 def most_tokens(ask: Ask) -> int:

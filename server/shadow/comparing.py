@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from guard.behind import behind
 from guard.flips import Outcome
 from guard.gate import Gate
 from server.audit.shadow import Compared, Place, merged
@@ -37,8 +38,9 @@ def compare(case: Case) -> Compared:
     stretches, are new to it.
     """
     exchanges = [exchange for _, _, exchange in case.looks]
-    before = case.base.judge_many(exchanges) if exchanges else []
-    after = case.candidate.judge_many(exchanges) if exchanges else []
+    with behind():
+        before = case.base.judge_many(exchanges) if exchanges else []
+        after = case.candidate.judge_many(exchanges) if exchanges else []
     old, new = [Outcome.of(each) for each in before], [Outcome.of(each) for each in after]
     places = tuple(
         Place(where, str(part), one, other)

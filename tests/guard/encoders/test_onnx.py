@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from guard.behind import behind
 from guard.encoders import EncoderError, open_encoder
 from guard.encoders import cache as files
 from guard.encoders.onnx import LOWEST, MEAN, OnnxEncoder
@@ -176,3 +177,29 @@ def moved(cache: Path, to: Path) -> Path:
     told["checked"] = {**told["checked"], "where": "another processor", "lowest": 0.0}
     card.write_text(json.dumps(told))
     return card
+
+
+def test_a_request_does_not_wait_for_texts_that_nobody_waits_for(onnx: OnnxEncoder):
+    """The pool is first come, first served: a long text judged for the record would stand before all of a request's."""
+    texts = [f"{text} {n}" for n in range(8) for text in UNSEEN]
+    used: list[str] = []
+    submit = onnx._pool.submit
+
+    def noted(*args: Any, **more: Any) -> Any:
+        used.append("pool")
+        return submit(*args, **more)
+
+    onnx._pool.submit = noted  # type: ignore[method-assign]
+    try:
+        with behind():
+            quietly = onnx.encode(texts)
+        assert used == []
+        assert np.array_equal(quietly, onnx.encode(texts))
+    finally:
+        del onnx._pool.submit
+
+
+def test_torch_too_gives_the_same_vectors_to_what_nobody_waits_for(encoder: SentenceEncoder):
+    with behind():
+        quietly = encoder.encode(UNSEEN)
+    assert cosines(quietly, encoder.encode(UNSEEN)).min() > 0.9999

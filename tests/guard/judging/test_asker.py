@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from guard.behind import behind
 from guard.exchange import Message
 from guard.judging.asker import Asker, NotAnswered, Unreadable, digest_of, most_tokens
 from guard.judging.settings import AskLimits
@@ -193,3 +194,33 @@ def test_keys_of_different_texts_differ_however_they_are_cut():
     assert (
         len({digest_of("a", "b"), digest_of("ab"), digest_of("ab", ""), digest_of("", "ab"), digest_of("\ud800")}) == 5
     )
+
+
+async def test_what_nobody_waits_for_leaves_places_to_those_who_wait():
+    """A gate judges for the record what it judged already: queues of that must not make a request's judge late."""
+    held = asyncio.Event()
+    model = Model(held)
+    asker = Asker(model, AskLimits(concurrency=4, deadline_s=5))
+    with behind():
+        queued = [asyncio.create_task(ask(asker, f"record {n}")) for n in range(20)]
+    while not model.calls:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    waited_for = asyncio.create_task(ask(asker, "request"))
+    while model.calls < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert model.in_flight == 2
+    held.set()
+    assert await waited_for == "late"
+    assert set(await asyncio.gather(*queued)) == {"late"}
+    assert model.most <= 2
+
+
+async def test_the_failures_of_what_nobody_waits_for_do_not_shut_the_model_for_others():
+    model = Model(ModelUnavailable("gone"))
+    asker = Asker(model, AskLimits(failures=2))
+    with behind():
+        for n in range(5):
+            with pytest.raises(NotAnswered):
+                await ask(asker, f"record {n}")
+    model.outcome = Reply("yes", usage=Usage(10, 2))
+    assert await ask(asker, "request") == "yes"
