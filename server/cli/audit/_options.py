@@ -102,6 +102,13 @@ def is_named(database: str) -> bool:
     return bool(database) or ctx is None or _SETTINGS in ctx.meta or not _is_left_out(ctx, "folder")
 
 
+def rules_of(constitution: str) -> tuple[str, ...]:
+    """The packs, files and folders of a constitution by the settings of `--config`; none where these are not given."""
+    settings = click.get_current_context().meta.get(_SETTINGS)
+    found = () if settings is None else settings.constitutions.get(constitution, ())
+    return tuple(map(str, found))
+
+
 def _note_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
     ctx.meta[_FILE] = file
 

@@ -18,6 +18,7 @@ from rules.files import packs
 from rules.hazards import codes, crosswalk
 from rules.load import Loaded, load
 from rules.schema import Demonstration, Detect, Example, ExampleSet, Rule, Text
+from server.cli._printable import printable
 from server.cli._summary import counted
 from server.cli.rules._layout import section
 
@@ -114,7 +115,7 @@ def look_as_dict(look: Looking) -> dict[str, Any]:
 
 def _lines(facts: Facts, language: str) -> Iterator[str]:
     rule, loaded = facts.rule, facts.loaded
-    yield click.style(f"{rule.id}  {rule.title.say(language)}", bold=True)
+    yield click.style(f"{rule.id}  {printable(rule.title.say(language))}", bold=True)
     yield click.style(f"{rule.severity} · {rule.mode} · {loaded.locate(rule.id)}", dim=True)
     fields = [f"{name}: {_short(rule, name, language)}  [{loaded.origin(rule.id, name)}]" for name in Rule.model_fields]
     yield from section("fields, and where each comes from", fields)

@@ -16,6 +16,7 @@ from server.cli.gate import _options
 if TYPE_CHECKING:
     from guard.exchange import Exchange
     from rules.load import Loaded
+    from server.audit.query import Found
 
 _DECISION = "d_"
 
@@ -56,7 +57,7 @@ def command(
     With the id of a rule: where each of its fields comes from, who looks for it and from which score, and what else
     there is to know. With a text: why it is judged so, stage by stage, and what would have had to be otherwise; with
     both, the same with that rule looked at closely. With the id of a decision (`d_...`): what the audit kept of it,
-    and where its texts were kept, why they are judged so.
+    and where its texts were kept, why they are judged so; with --config by the rules that the server's settings name.
     """
     from rules.load import load
     from rules.text import is_language
@@ -65,10 +66,15 @@ def command(
         raise WardlawError(f"unknown language tag {quoted(lang)}", "write it as `en`, `zh` or `zh-TW`")
     exchange = _exchange(text, prompt, response, jsonl_row)
     decision, about, paths = _meant(named, about, has_text=exchange is not None)
+    found = None if decision is None else _found(decision, database, folder)
+    paths = paths or (() if found is None else _audit.rules_of(found.constitution)) or ("base",)
     loaded = load(*paths)
     about = tuple(_known(loaded, rule, paths) for rule in about)
-    if decision is not None:
-        told: tuple[dict[str, Any], str] = _decision(decision, loaded, about, chosen, (database, folder), lang)
+    told: tuple[dict[str, Any], str]
+    if found is not None:
+        from server.cli.rules._explain_decision import explained
+
+        told = explained(found, loaded, about, chosen, lang)
     elif exchange is not None:
         told = _text(exchange, loaded, about, chosen, lang)
     else:
@@ -92,12 +98,12 @@ def _meant(
     if named and named[0].startswith(_DECISION) and not _is_path(named[0]):
         if has_text:
             raise click.UsageError("a decision and a text were given\n  hint: give one of the two")
-        return named[0], about, named[1:] or ("base",)
+        return named[0], about, named[1:]
     if named and not (_is_path(named[0]) and (has_text or about)):
         about, named = (named[0], *about), named[1:]
     if not about and not has_text:
         raise click.UsageError("there is nothing to explain\n  hint: name a rule, a decision `d_...`, or give --text")
-    return None, tuple(dict.fromkeys(about)), named or ("base",)
+    return None, tuple(dict.fromkeys(about)), named
 
 
 def _is_path(name: str) -> bool:
@@ -192,18 +198,9 @@ def _text(
     return as_dict(why, loaded, lang), page(why, loaded, lang)
 
 
-def _decision(
-    decision: str,
-    loaded: Loaded,
-    about: tuple[str, ...],
-    chosen: _options.Chosen,
-    where: tuple[str, Path],
-    lang: str,
-) -> tuple[dict[str, Any], str]:
+def _found(decision: str, database: str, folder: Path) -> Found:
     from server.audit.query import Decisions
     from server.cli.audit.show import one
-    from server.cli.rules._explain_decision import explained
 
-    with _audit.opened(*where) as opened:
-        found = one(Decisions(opened), decision)
-    return explained(found, loaded, about, chosen, lang)
+    with _audit.opened(database, folder) as opened:
+        return one(Decisions(opened), decision)

@@ -230,6 +230,19 @@ def test_a_decision_under_other_rules_says_so_and_keeps_then_and_now_apart(capsy
     assert explained(capsys, decision, "rules.yaml")["without"] == {}
 
 
+def test_the_servers_settings_name_the_rules_and_the_folder_of_a_decision(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("wardlaw.yaml").write_text("constitutions: {default: [rules.yaml]}\nfolder: wardlaw-data\n", encoding="utf-8")
+    told = explained(capsys, keep(), "--config", "wardlaw.yaml")
+    assert told["same_rules"] is True
+
+
+def test_an_answer_that_did_not_leave_is_said_to_be_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Finding("ship-sinking", Part.RESPONSE, (0, 13), "patterns", 1.0, 1.0, excerpt="sink the ship")
+    told = explained(capsys, keep(findings=(Placed(found, "choices[0].text", True),)), "rules.yaml")
+    assert "choices[0]" in told["not_judged_anew"]
+    assert [each["where"] for each in told["now"]] == ["messages[0]"]
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
