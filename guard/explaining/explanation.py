@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from guard.detectors._readings import Reading
 from guard.detectors._taught import SIDE
@@ -12,130 +11,28 @@ from guard.detectors.meaning import MeaningDetector
 from guard.detectors.patterns import Patterns
 from guard.detectors.static import StaticDetector
 from guard.exchange import Exchange
-from guard.explaining.advice import Advice, advice
-from guard.explaining.looking import Looking, looking, meaning_of
-from guard.explaining.nearest import Near, nearest
-from guard.explaining.otherwise import Carrier, Otherwise, Said, acts, otherwise, replayed, was_asked, why_needless
-from guard.explaining.patterns import NearMiss, near_misses, pattern_of
+from guard.explaining.advice import advice
+from guard.explaining.looking import looking, meaning_of
+from guard.explaining.nearest import nearest
+from guard.explaining.otherwise import Carrier, Said, acts, otherwise, replayed, was_asked, why_needless
+from guard.explaining.patterns import near_misses, pattern_of
+from guard.explaining.seen import Explanation, Found, Meant, RuleSeen, StageSeen, Turns, ViewSeen
 from guard.explaining.windows import Window, Windows, read_windows
-from guard.explaining.words import Carried, carried_by
+from guard.explaining.words import carried_by
 from guard.gate import Gate
 from guard.guarding.post import worse
 from guard.turns import Joined, earlier_turns, join
 from guard.verdict import Finding, Verdict
 from guard.views import views
-from rules.schema import Action, Part, Rule
+from rules.schema import Action, Rule
+
+__all__ = ["RULES", "Explanation", "explain"]
 
 RULES = 5
 """Rules that are explained one by one; each costs some dozen encodings."""
 
 _VIEW = 160
 _JOINED = "joined"
-
-
-@dataclass(frozen=True, slots=True)
-class ViewSeen:
-    """One reading of a part."""
-
-    part: Part
-    name: str
-    characters: int
-    shows: str
-    """Its beginning, or for a view what of it is not in the text."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageSeen:
-    """What one stage said."""
-
-    stage: str
-    needless: str
-    """Why it did not look; empty where it did."""
-    findings: int
-    clear: bool = False
-    failed: str = ""
-    ms: float | None = None
-    margin: float | None = None
-    """Of the static tier: how far the least harmless window lies over the border, in logits; below 0 it is clear."""
-    windows: int | None = None
-    """Of the meaning stage: how many windows it has to read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One finding, and where it comes from."""
-
-    finding: Finding
-    pattern: int | None
-    """Which of the rule's patterns; None where it was none."""
-    action: Action
-    """What it leads to by itself: `allow` where the rule only records."""
-    by_rule: Action
-    """What the rule says it leads to, were it enforced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """What the meaning detector makes of a rule, whether or not it had to look."""
-
-    score: float
-    threshold: float
-    looked: bool
-    window: Window
-    """Where the score is highest."""
-    unsure: bool
-    """Whether the score lies in the band below the threshold in which a dearer detector is asked."""
-    nearest: tuple[Near, ...]
-    carried: tuple[Carried, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSeen:
-    """What there is to say of one rule and the text."""
-
-    rule: Rule
-    broken: bool
-    named: bool
-    """Whether it was asked about."""
-    looking: tuple[Looking, ...]
-    """Who looks for it in the parts under judgement."""
-    meant: Meant | None
-    near: tuple[NearMiss, ...]
-    """Patterns that nearly hit; only of a rule that none of its patterns found."""
-    otherwise: tuple[Otherwise, ...]
-    advice: tuple[Advice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """The look over joined turns."""
-
-    texts: tuple[str, ...]
-    """The earlier turns, oldest first."""
-    left_out: int
-    """Turns that broke a rule when they came, and are not joined again."""
-    found: tuple[str, ...]
-    """Rules that only the joined text breaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why an exchange is judged as it is."""
-
-    exchange: Exchange
-    verdict: Verdict
-    views: tuple[ViewSeen, ...]
-    capped: bool
-    """Whether some readings were left out, for the limits on them."""
-    stages: tuple[StageSeen, ...]
-    findings: tuple[Found, ...]
-    lead: str
-    """The rule that leads: the gravest action, then the highest score; empty where nothing is found."""
-    unsure: tuple[str, ...]
-    turns: Turns | None
-    rules: tuple[RuleSeen, ...]
-    looked_at: int
-    """Windows that were looked at again, of those in `stages`."""
 
 
 def explain(gate: Gate, exchange: Exchange, named: Sequence[str] = ()) -> Explanation:

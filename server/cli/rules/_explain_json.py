@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from guard.explaining.explanation import Explanation, Meant, RuleSeen
 from guard.explaining.otherwise import Carrier
+from guard.explaining.seen import Explanation, Meant, RuleSeen
 from rules.load import Loaded
 from server.cli.gate._projection import as_dict as verdict_as_dict
 from server.cli.rules._explain_rule import look_as_dict

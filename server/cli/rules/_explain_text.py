@@ -9,10 +9,10 @@ import click
 from guard.cascade import CLEAR, DECIDED
 from guard.detectors.base import excerpt, parts
 from guard.explaining.advice import WORTH_LOWERING
-from guard.explaining.explanation import Explanation, Found, Meant, RuleSeen, StageSeen
 from guard.explaining.nearest import Near
 from guard.explaining.otherwise import Carrier, Otherwise
 from guard.explaining.patterns import NearMiss
+from guard.explaining.seen import Explanation, Found, Meant, RuleSeen, StageSeen
 from rules.load import Loaded
 from rules.schema import Action, Rule
 from server.cli._printable import printable
