@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -25,6 +25,10 @@ _WORDS = ("id", "severity", "watches", "on", "mode", "on_error", "hazards", "whe
 """Keys of what is one word: after it, a comment cuts nothing off."""
 _SHOWN = 8
 """Ids of a pack that a hint lists."""
+_Layer: TypeAlias = tuple[Node, bool | None]
+"""What a file says of a rule, and whether it takes it out of force, if it says so."""
+_Brought: TypeAlias = dict[str, frozenset[str]]
+"""Ids of rules -> the files whose word on the rule counts."""
 _REQUIRED = tuple(name for name, info in Rule.model_fields.items() if info.is_required())
 
 
@@ -36,7 +40,7 @@ class Loaded:
     files: tuple[Path, ...]
     """The files that were read, in the order in which they count: later ones win."""
     _drafts: Mapping[str, _Draft] = field(repr=False)
-    _brought: Mapping[Path, set[str]] = field(repr=False)
+    _brought: Mapping[Path, _Brought] = field(repr=False)
 
     def locate(self, rule_id: str, *keys: str | int) -> Location:
         """Where a rule, or the value that `keys` lead to in it, is written; the deepest place that is there.
@@ -124,18 +128,39 @@ class _Draft:
     disabled: bool = False
     partial: bool = False
     """Whether what it lacks is no fault of its own: another fault is named that explains it."""
+    defaulted: frozenset[str] = frozenset()
+    """Fields that the file which defined it left to its `defaults`."""
     by_defaults: frozenset[str] = frozenset()
-    """Fields whose values are those of the file's `defaults`."""
+    """Those of them that no later file has changed."""
     overlaid: dict[str, list[Location]] = field(default_factory=dict)
     """Field -> places of the values that a later one took the place of."""
+    layers: list[_Layer] = field(default_factory=list)
+    """What each file says of it, the file that defined it first."""
 
-    def overlay(self, node: Node) -> None:
+    def overlay(self, node: Node, disabled: bool | None) -> None:
         """Let a later file's fields take the place of these."""
+        self.layers.append((node, disabled))
+        self.disabled = self.disabled if disabled is None else disabled
         for name in node.fields:
             if name != "id" and name in self.node.fields:
                 self.overlaid.setdefault(name, []).append(self.node.fields[name].where)
         self.by_defaults -= node.fields.keys()
         self.node = _laid_over(self.node, node)
+
+    def within(self, files: Collection[str]) -> _Draft:
+        """As it is without what other files than these add to it.
+
+        A file of which some rules are taken must not change those that are not, or take them out of force.
+        """
+        if all(node.path in files for node, _ in self.layers[1:]):
+            return self
+        (node, disabled), *later = self.layers
+        draft = _Draft(node, self.path, bool(disabled), self.partial, self.defaulted, self.defaulted)
+        draft.layers.append((node, disabled))
+        for each in later:
+            if each[0].path in files:
+                draft.overlay(*each)
+        return draft
 
 
 class _Loading:
@@ -150,17 +175,17 @@ class _Loading:
         """Ids without letter case -> the id as it came first."""
         self.spares: list[_Draft] = []
         """Rules that cannot count, as the second of two with one id; their other faults are named all the same."""
-        self.brought: dict[Path, set[str]] = {}
-        """File -> ids of the rules that it defines or changes, and of those it takes from others."""
-        self.named: set[str] = set()
-        """Ids of the rules that the files named to `load` bring; what these left out of others is not in force."""
+        self.brought: dict[Path, _Brought] = {}
+        """File -> the rules that it defines or changes, and those it takes from others."""
+        self.named: _Brought = {}
+        """The rules that the files named to `load` bring; what these left out of others is not in force."""
         self.head: RuleFile | None = None
         self.unread = False
 
     def source(self, source: Source) -> None:
         """Read a file that was named to `load`."""
         self.file(source, ())
-        self.named |= self.brought.get(source.real, set())
+        _join(self.named, self.brought.get(source.real, {}))
 
     def file(self, source: Source, chain: tuple[Source, ...]) -> None:
         """Read a file, after all that it extends."""
@@ -180,7 +205,8 @@ class _Loading:
             self.unread = True
             return
         head = self._read_head(node)
-        brought = self.brought[source.real] = set()
+        brought = self.brought[source.real] = {}
+        offered: _Brought = {}
         extends = node.fields.get("extends")
         for item in () if extends is None else extends.items or (extends,):
             name = item.fields.get("pack", item)
@@ -191,7 +217,10 @@ class _Loading:
                 self.unread = True
                 continue
             self.file(found, (*chain, source))
-            brought.update(self._taken(self.brought.get(found.real, set()), name, item.fields.get("only")))
+            there = self.brought.get(found.real, {})
+            _join(offered, there)
+            taken = self._taken(there, name, item.fields.get("only"))
+            _join(brought, there if taken is there else {rule_id: there[rule_id] for rule_id in taken})
         self.head = head
         # put at the end: what a file extends counts before the file itself
         self.files[source.real] = self.files.pop(source.real)
@@ -205,9 +234,12 @@ class _Loading:
                 continue
             above = item
             self._rule(item, defaults, seen)
-        brought.update(seen)
+        # what it changes comes in with all that is said of it below, also where it was not selected
+        _join(brought, {rule_id: offered[rule_id] for rule_id in seen if rule_id in offered})
+        own = frozenset((source.shown,))
+        _join(brought, dict.fromkeys(seen, own))
 
-    def _taken(self, offered: set[str], pack: Node, only: Node | None) -> set[str]:
+    def _taken(self, offered: _Brought, pack: Node, only: Node | None) -> Collection[str]:
         """The ids that an item of `extends` takes."""
         if only is None or not only.items:  # an empty selection is a fault of the head, and hides no rule
             return offered
@@ -263,15 +295,16 @@ class _Loading:
             return
         draft = self.drafts.get(rule_id)
         if draft is not None:
-            draft.overlay(node)
-            draft.disabled = draft.disabled if disabled is None else disabled
+            draft.overlay(node, disabled)
             return
         if self._means_another(rule_id, node, disabled):
             return
         draft = _Draft(node, node.path, bool(disabled), partial=self.unread)
         if defaults is not None:
-            draft.by_defaults = frozenset(defaults.fields.keys() & Defaults.model_fields.keys() - node.fields.keys())
+            draft.defaulted = frozenset(defaults.fields.keys() & Defaults.model_fields.keys() - node.fields.keys())
+            draft.by_defaults = draft.defaulted
             draft.node = _laid_over(_only(defaults, Defaults.model_fields), node)
+        draft.layers.append((draft.node, disabled))
         self.drafts[rule_id] = draft
 
     def _stray(self, item: Node, above: Node) -> None:
@@ -308,7 +341,11 @@ class _Loading:
     def finish(self) -> Loaded:
         """Check every rule as its files together make it."""
         rules: list[Rule] = []
-        for draft in (*self.drafts.values(), *self.spares):
+        drafts = {
+            rule_id: draft.within(self.named[rule_id]) if rule_id in self.named else draft
+            for rule_id, draft in self.drafts.items()
+        }
+        for draft in (*drafts.values(), *self.spares):
             rule = self._validated(draft)
             if rule is not None and not draft.disabled and rule.id in self.named:
                 rules.append(rule)
@@ -323,7 +360,7 @@ class _Loading:
         constitution = Constitution.model_validate(
             {"name": self.head.constitution, "title": title, "rules": tuple(rules)},
         )
-        drafts = {rule_id: draft for rule_id, draft in self.drafts.items() if rule_id in self.named}
+        drafts = {rule_id: draft for rule_id, draft in drafts.items() if rule_id in self.named}
         return Loaded(constitution, tuple(self.files), drafts, self.brought)
 
     def _validated(self, draft: _Draft) -> Rule | None:
@@ -346,6 +383,12 @@ def _rank(fault: RuleError, files: list[str]) -> tuple[int, int, int]:
     if where is None or where.path not in files:
         return (-1, 0, 0)
     return (files.index(where.path), where.line, where.column)
+
+
+def _join(into: _Brought, more: _Brought) -> None:
+    for rule_id, files in more.items():
+        before = into.get(rule_id)
+        into[rule_id] = files if before is None or before is files else before | files
 
 
 def _is_part_of(item: Node, above: Node) -> bool:

@@ -90,3 +90,34 @@ def test_a_wrong_selection_is_refused_in_one_line(write: Write, item: str, fault
     faults = refused.value.errors
     assert [error.fault.startswith(fault) for error in faults] == [True], [str(error) for error in faults]
     assert all(error.hint and error.where for error in faults)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+def test_a_file_of_which_one_rule_is_taken_neither_disables_nor_changes_the_others(write: Write, last: bool) -> None:
+    write(ABC, "abc.yaml")
+    rules = (
+        "rules:\n  - {id: harm-b, disabled: true}\n  - {id: harm-c, severity: low}\n  - {id: harm-a, severity: high}\n"
+    )
+    write("constitution: two\nextends: ./abc.yaml\n" + rules, "two.yaml")
+    items = ["{pack: ./two.yaml, only: [harm-a]}", "./abc.yaml"]
+    text = f"constitution: mine\nextends: [{', '.join(items if last else reversed(items))}]\n"
+    loaded = load(write(text))
+    severities = [(each.id, str(each.severity)) for each in loaded.constitution]
+    assert severities == [("harm-a", "high"), ("harm-b", "medium"), ("harm-c", "medium")]
+    assert loaded.origin("harm-c", "severity").kind == "default"
+    assert loaded.origin("harm-a", "severity").kind == "written"
+
+
+def test_a_rule_that_a_file_changes_has_what_its_pack_and_the_packs_defaults_say_of_it(write: Write) -> None:
+    write(ABC.replace("rules:", "defaults: {on_error: allow}\nrules:"), "abc.yaml")
+    write("constitution: two\nextends: ./abc.yaml\nrules:\n  - {id: harm-b, title: Changed}\n", "two.yaml")
+    write("constitution: other\nextends: ./abc.yaml\nrules:\n  - {id: harm-b, disabled: true}\n", "other.yaml")
+    text = (
+        "constitution: mine\nextends: [{pack: ./two.yaml, only: [harm-a]}, {pack: ./other.yaml, only: [harm-c]}]\n"
+        "rules:\n  - {id: harm-b, disabled: false, why: It hurts whoever lives next door to it.}\n"
+    )
+    loaded = load(write(text))
+    changed = {each.id: each for each in loaded.constitution}["harm-b"]
+    assert (changed.title.say("en"), str(changed.on_error)) == ("Changed", "allow")
+    assert changed.why.say("en").startswith("It hurts")
+    assert loaded.origin("harm-b", "on_error").kind == "defaults"
