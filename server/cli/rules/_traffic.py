@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from guard.detectors.base import parts
 from guard.exchange import Exchange, Message
 from guard.training.rows import LabelError
 from guard.training.sets import as_line, as_messages, read_raw
@@ -25,6 +26,8 @@ HASHED = "only hashes of their texts were kept"
 MASKED = "what was found in their texts is masked"
 NO_TEXT = "they have no text that is judged"
 
+_EACH_ALONE = "moderations"
+"""The API whose texts are no conversation."""
 _LEFT_AS_IT_WAS = ("allow", "flag")
 """Actions that leave an answer as the model gave it; else the guard's own words were kept."""
 _NESTED = ("prompt", "messages", "content")
@@ -81,7 +84,7 @@ def read_traffic(name: str, passed: Passed, *, skip_bad: bool) -> Iterator[Row]:
 def read_decisions(found: Iterable[Found], passed: Passed) -> Iterator[Row]:
     """The exchanges of decisions as they are kept."""
     for each in found:
-        yield from _of_decision(each.id, each.action, each.content, passed)
+        yield from _of_decision(each.id, each.api, each.action, each.content, passed)
 
 
 def _lines(name: str, path: Path) -> Iterator[tuple[int, Any]]:
@@ -124,7 +127,8 @@ def _unfolded(item: Mapping[str, Any]) -> dict[str, Any]:
 def _rows(path: Path, number: int, fields: Mapping[str, Any], passed: Passed) -> Iterator[Row]:
     if "prompt" not in fields and "messages" not in fields and {"id", "action", "digest", "would"} <= fields.keys():
         try:
-            yield from _of_decision(str(fields["id"]), str(fields["action"]), fields.get("content"), passed)
+            kind, action = str(fields.get("api", "")), str(fields["action"])
+            yield from _of_decision(str(fields["id"]), kind, action, fields.get("content"), passed)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             what = f"{path}:{number}: a decision whose `content` has another form ({type(error).__name__})"
             raise LabelError(what, "export it again: `wardlaw audit export`") from error
@@ -133,27 +137,34 @@ def _rows(path: Path, number: int, fields: Mapping[str, Any], passed: Passed) ->
     yield line.id, line.exchange
 
 
-def _of_decision(name: str, action: str, content: Any, passed: Passed) -> Iterator[Row]:
-    """The prompt of a decision, and its answer where that is as the model gave it."""
+def _of_decision(name: str, api: str, action: str, content: Any, passed: Passed) -> Iterator[Row]:
+    """What was new in a decision's prompt, and its answer where that is as the model gave it."""
     passed.decisions += 1
     texts = [] if content is None else [*content["prompt"], *content["answers"]]
     why_not = NOT_KEPT if content is None else HASHED if any("hash" in text for text in texts) else ""
     if not why_not and content.get("masked"):
         why_not = MASKED  # judged with the mask in its place, it would be another text
-    rows = [] if why_not else list(_exchanges(name, action, content))
+    found = () if why_not else _exchanges(api, action, content)
+    rows = [(name, each) for each in found if any(text.strip() for _, text in parts(each))]
     if not rows:
         passed.unfit[why_not or NO_TEXT] += 1
     yield from rows
 
 
-def _exchanges(name: str, action: str, content: Mapping[str, Any]) -> Iterator[Row]:
+def _exchanges(api: str, action: str, content: Mapping[str, Any]) -> Iterator[Exchange]:
     prompt = _messages(content["prompt"])
-    if prompt:
-        yield name, Exchange(prompt)
+    if api == _EACH_ALONE:
+        yield from (Exchange((message,)) for message in prompt)
+        return
+    # Several tool results may come at once. What stands before an answer came with the decision of that answer.
+    earlier = [place for place, message in enumerate(prompt[:-1]) if message.role == "assistant"]
+    for end in range(earlier[-1] + 2 if earlier else 1, len(prompt) + 1):
+        if prompt[end - 1].role != "system" or end == len(prompt):
+            yield Exchange(prompt[:end])
     if action not in _LEFT_AS_IT_WAS or not prompt:
         return
     for answer in _answers(content["answers"]):
-        yield name, Exchange((*prompt, answer))
+        yield Exchange((*prompt, answer))
 
 
 def _messages(texts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
@@ -182,14 +193,14 @@ def _answers(texts: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
     choices: dict[str, dict[str, Any]] = {}
     for text in texts:
         choice, _, channel = text["where"].partition(".")
-        parts = choices.setdefault(choice, {"said": [], "calls": [], "reasoning": None})
+        made = choices.setdefault(choice, {"said": [], "calls": [], "reasoning": None})
         if channel.startswith("tool"):
-            parts["calls"].append(text["text"])
+            made["calls"].append(text["text"])
         elif channel.startswith("reasoning"):
-            parts["reasoning"] = "\n".join(filter(None, [parts["reasoning"], text["text"]]))
+            made["reasoning"] = "\n".join(filter(None, [made["reasoning"], text["text"]]))
         else:
-            parts["said"].append(text["text"])
-    for parts in choices.values():
+            made["said"].append(text["text"])
+    for made in choices.values():
         yield Message(
-            "assistant", "\n".join(parts["said"]), reasoning=parts["reasoning"], tool_calls=tuple(parts["calls"])
+            "assistant", "\n".join(made["said"]), reasoning=made["reasoning"], tool_calls=tuple(made["calls"])
         )

@@ -147,3 +147,32 @@ def test_a_decision_of_another_form_is_a_bad_line(kept, diff, tmp_path):
     assert found.code == 2
     assert "kept.jsonl:2: a decision whose `content` has another form" in found.err
     assert replay(diff("--skip-bad", "--format", "json", on="kept.jsonl"))["not_replayed"]["bad_lines"] == 1
+
+
+def test_each_text_that_a_moderation_judged_is_judged_alone(kept, diff):
+    texts = tuple(Message("user", text) for text in ("a tangerine", "nothing", "of tanger", "ine alone"))
+    kept.add(api="moderations", prompt=Incoming(texts), answers=())
+    told = replay(diff("--format", "json"))
+    assert told["rows"] == 4
+    assert [flip["text"] for flip in told["worst"]] == ["a tangerine"]
+    assert main(["audit", "export", "kept.jsonl"]) == 0
+    again = replay(diff("--format", "json", on="kept.jsonl"))
+    assert (again["rows"], again["worst"]) == (4, told["worst"])
+
+
+def test_all_that_came_since_the_last_answer_is_replayed_and_nothing_before_it(kept, diff, tmp_path):
+    for name in ("old.yaml", "new.yaml"):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("watches: [prompt,", "watches: [prompt, tool_result,"))
+    turns = (
+        Message("system", "be kind"),
+        Message("user", "a tangerine, long ago"),
+        Message("assistant", "", tool_calls=('{"tangerine": 1}', "{}")),
+        Message("tool", "first tangerine"),
+        Message("tool", "second"),
+        Message("user", "and then?"),
+    )
+    kept.add(prompt=Incoming(turns), answers=({Channel(): "  "},))
+    told = replay(diff("--format", "json"))
+    assert told["rows"] == 3  # an answer without a word is no text
+    assert [(flip["part"], flip["text"]) for flip in told["worst"]] == [("tool_result", "first tangerine")]
