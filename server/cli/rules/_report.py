@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -147,11 +147,3 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "action": str(outcome.action),
         "rules": {rule: round(score, 4) for rule, score in outcome.rules.items()},
     }
-
-
-def effects(diff: Diff) -> Iterator[tuple[str, int]]:
-    """What the changed rules can change -> how many of them, the strongest first."""
-    for effect in ("verdict", "rows", "words"):
-        count = sum(rule.effect == effect for rule in diff.rules)
-        if count:
-            yield effect, count

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rules.errors import WardlawError
+from rules.words import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def staged(pair: Pair) -> Iterator[Path]:
     path = Path(name)
     try:
         try:
-            _write(path, pair.new, pair.rules.stat().st_mode & 0o777)
+            _write(path, pair.new, pair.rules.stat())
         except OSError as error:
             raise WardlawError(f"`{path}` cannot be written: {error.strerror or error}", _HINT) from None
         yield path
@@ -115,7 +116,7 @@ def put_back(pair: Pair, kept: Path) -> None:
     """Put the old rules in their place again; they stay under the other name, too."""
     path = pair.rules.with_name(f".{pair.rules.name}.returning")
     try:
-        _write(path, pair.old, kept.stat().st_mode & 0o777)
+        _write(path, pair.old, kept.stat())
         path.replace(pair.rules)
         _sync(pair.rules.parent)
     except OSError as error:
@@ -128,34 +129,44 @@ _HINT = "see that you may write in its folder, and that the disk has room"
 
 def _file(name: str, what: str) -> Path:
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(name):  # noqa: PTH113  # Path would raise on a name that is too long
         return path
-    if path.is_dir():
+    if name and os.path.isdir(name):  # noqa: PTH112
         raise WardlawError(
             f"{what}: `{name}` is a folder", "name one rule file: a folder cannot be swapped in one step"
         )
-    raise WardlawError(f"{what}: no rule file `{name}`", "name a YAML file; packs of the project cannot be replaced")
+    raise WardlawError(
+        f"{what}: no rule file {quoted(name)}", "name a YAML file; packs of the project cannot be replaced"
+    )
 
 
 def _keep(pair: Pair, digest: str) -> Path:
     """The old rules under a name of their own beside them: not `.yaml`, so that no folder of rules takes them in."""
-    number = 1
+    number, part = 1, pair.rules.with_name(f".{pair.rules.name}.keeping")
     while True:
         path = pair.rules.with_name(f"{pair.rules.name}.{digest}{'' if number == 1 else f'.{number}'}")
         try:
             if path.read_bytes() == pair.old:
                 return path
         except FileNotFoundError:
-            _write(path, pair.old, pair.rules.stat().st_mode & 0o777)
+            # never half of itself under a name that says these are the old rules, also where the disk is full
+            try:
+                _write(part, pair.old, pair.rules.stat())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             return path
         number += 1  # the same digest in other words
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """A file that is on the disk when this returns: what takes another's place must never be half of itself."""
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
+def _write(path: Path, content: bytes, like: os.stat_result) -> None:
+    """A file that is on the disk when this returns, with the owner and the mode of another: what takes another's place
+    must never be half of itself, nor one that its server may not read."""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        os.fchmod(file.fileno(), mode)
+        with contextlib.suppress(PermissionError):  # only the superuser gives files away, and nobody else has to
+            os.fchown(file.fileno(), like.st_uid, like.st_gid)
+        os.fchmod(file.fileno(), like.st_mode & 0o777)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -298,3 +301,34 @@ def test_a_server_that_cannot_be_asked_is_told_of(desk: Desk, capsys: pytest.Cap
     told = capsys.readouterr().out
     assert "the server was not reloaded" in told
     assert f"cp {desk.kept} {desk.rules}" in told
+
+
+def test_the_new_rules_belong_to_whom_the_old_ones_did(desk: Desk) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only the superuser can give a file away")
+    desk.saw(0, 10)
+    os.chown(desk.rules, 1234, 1235)
+    desk.rules.chmod(0o640)
+    assert desk.promote("--yes") == 0
+    for path in (desk.rules, desk.kept):
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 1235, 0o640)
+
+
+def test_a_copy_of_the_old_rules_that_the_disk_has_no_room_for_leaves_nothing(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As a disk that fills up: no file of this process may grow beyond the candidate's size, which is the smaller one.
+    desk.saw(0, 10)
+    desk.rules.write_text(RULES + "# " + "x" * 400_000 + "\n")
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, room[1]))
+    try:
+        assert desk.promote("--yes") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+        signal.signal(signal.SIGXFSZ, before)
+    assert "that the disk has room" in capsys.readouterr().err
+    assert {path.name for path in desk.folder.iterdir() if "audit" not in path.name} == {"rules.yaml", "candidate.yaml"}
+    assert desk.promote("--yes") == 0
