@@ -8,6 +8,7 @@ from typing import Any
 from guard.verdict import Verdict
 from rules.hazards import called
 from rules.schema import Constitution
+from server.cli._json import spelled_out
 
 
 def as_dict(verdict: Verdict, *, digits: int = 6) -> dict[str, Any]:
@@ -51,10 +52,5 @@ def in_system(verdict: Verdict, constitution: Constitution, system: str) -> dict
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:
-    """JSON that can be written as UTF-8: with half a surrogate pair in it, everything beyond ASCII is escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
-    return text
+    """JSON that can be written as UTF-8 and shown: halves of characters and what a terminal would obey are escaped."""
+    return spelled_out(json.dumps(value, ensure_ascii=False, indent=indent))

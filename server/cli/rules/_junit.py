@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -26,7 +27,7 @@ _NAME = 80
 
 
 def write(path: Path, loaded: Loaded, trial: Trial, broken: Sequence[Breach], *, strict: bool) -> None:
-    """Write the file, whole or not at all.
+    """Write the file, whole or not at all; what is no regular file is written into.
 
     A test that fails is a failure where it lets the command fail: with `strict`, or where it breaks a contract. Else it
     is skipped, with the reason, so that the report and the exit code agree.
@@ -34,12 +35,19 @@ def write(path: Path, loaded: Loaded, trial: Trial, broken: Sequence[Breach], *,
     Raises:
         WardlawError: it cannot be written.
     """
+    if not path.name:
+        raise WardlawError(f"`{path}` is no name of a file", "name a file in a folder that is there")
     part = path.with_name(f".{path.name}.{os.getpid()}")
+    content = render(loaded, trial, broken, strict=strict)
     try:
-        part.write_bytes(render(loaded, trial, broken, strict=strict))
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)  # /dev/stdout or a pipe: a file put in its place would take it from everybody
+            return
+        part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where a file stands in the way of the folder, there is nothing to take away either
+            part.unlink(missing_ok=True)
         why = error.strerror or str(error)
         raise WardlawError(f"`{path}` cannot be written: {why}", "name a file in a folder that is there") from error
 

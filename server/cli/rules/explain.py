@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def _meant(
 def _is_path(name: str) -> bool:
     from rules.files import packs
 
-    return name in packs() or Path(name).exists()
+    return name in packs() or os.path.lexists(name)  # Path would raise on a name that is too long
 
 
 def _known(loaded: Loaded, rule_id: str, paths: tuple[str, ...]) -> str:
