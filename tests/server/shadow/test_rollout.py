@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import closing
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,12 @@ def test_keys_of_the_roll_out_are_under_the_candidate_and_stay_so(serve: Serve) 
         assert blocks(served, GOLD, secret) is wanted[key]
         assert blocks(served, KRAKEN, secret) is not wanted[key]
         digests[wanted[key]].add(served.ask("hello", key=secret).headers["x-wardlaw-constitution"])
+    decision = served.ask(GOLD, key=last).headers["x-wardlaw-decision"]
+    own = httpx.get(
+        f"{served.url}/v1/decisions/{decision}", headers={"authorization": f"Bearer {last}"}, trust_env=False
+    ).json()
+    assert own["id"] == decision
+    assert "shadow" not in own  # a client without the scope learns nothing of the other rules
     told = served.health()["constitutions"]["default"]
     assert digests == {True: {told["candidate"]["digest"]}, False: {told["digest"]}}
     served.tell(signal.SIGTERM)

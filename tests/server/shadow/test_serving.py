@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,16 @@ KRAKEN, GOLD, BOTH = "summon the kraken", "the buried gold", "summon the great k
 def shadowed(serve: Serve, *args: str, **more: Any) -> Served:
     files = {"candidate.yaml": CANDIDATE}
     return serve("--shadow", "candidate.yaml", "--set", "limits.lag_ms=0", *args, files=files, **more).ready()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, fake_upstream_process: FakeUpstream) -> Iterator[Served]:
+    """A server with a candidate for all tests that look at their own decisions alone."""
+    folder = tmp_path_factory.mktemp("shadow") / "s"
+    args = ["--upstream", fake_upstream_process.url, "--shadow", "candidate.yaml", "--set", "limits.lag_ms=0"]
+    served = Served(folder, *args, files={"candidate.yaml": CANDIDATE})
+    yield served.ready()
+    served.kill()
 
 
 def candidate(served: Served) -> dict[str, Any]:
@@ -78,17 +88,16 @@ def test_verdicts_of_a_candidate_are_kept_and_change_no_answer(serve: Serve) -> 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_answers_are_judged_as_the_model_gave_them_in_every_choice(
-    serve: Serve, fake_upstream: FakeUpstream, stream: bool
+    running: Served, fake_upstream: FakeUpstream, stream: bool
 ) -> None:
     fake_upstream.script(
         text=f"dig here for {GOLD} and go on",
         reasoning=f"they want {GOLD} I think",
         arguments=f'{{"look": "for {GOLD}"}}',
     )
-    served = shadowed(serve)
-    answer = served.ask("hello", n=2, stream=stream)
+    answer = running.ask("hello", n=2, stream=stream)
     assert "gold" in answer.text
-    told = compared(served, answer.headers["x-wardlaw-decision"])
+    told = compared(running, answer.headers["x-wardlaw-decision"])
     parts = {"text": "response", "reasoning": "reasoning", "tool[0]": "tool_call"}
     wanted = {(f"choices[{n}].{name}", part) for n in range(2) for name, part in parts.items()}
     assert {(each["where"], each["part"]) for each in told["places"]} == wanted
@@ -97,13 +106,12 @@ def test_answers_are_judged_as_the_model_gave_them_in_every_choice(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_answer_that_the_guard_blocks_is_judged_as_it_was_before(
-    serve: Serve, fake_upstream: FakeUpstream, stream: bool
+    running: Served, fake_upstream: FakeUpstream, stream: bool
 ) -> None:
     fake_upstream.script(text=f"here is how to {KRAKEN} at night")
-    served = shadowed(serve)
-    answer = served.ask("hello", stream=stream)
+    answer = running.ask("hello", stream=stream)
     assert KRAKEN not in answer.text
-    told = compared(served, answer.headers["x-wardlaw-decision"])
+    told = compared(running, answer.headers["x-wardlaw-decision"])
     assert told["flip"] == "milder"
     assert told["base"]["rules"] == {"kraken-summoning": 1.0}
 
@@ -121,22 +129,23 @@ def test_a_stream_that_both_would_stop_is_no_flip(serve: Serve, fake_upstream: F
     assert (told["flip"], told["places"]) == ("", [])
 
 
-def test_moderations_are_judged_too(serve: Serve) -> None:
-    served = shadowed(serve)
+@pytest.mark.usefixtures("fake_upstream")
+def test_moderations_are_judged_too(running: Served) -> None:
     asked = {"input": ["hello", GOLD]}
-    answer = httpx.post(f"{served.url}/v1/moderations", json=asked, trust_env=False, verify=False, timeout=20)
+    answer = httpx.post(f"{running.url}/v1/moderations", json=asked, trust_env=False, verify=False, timeout=20)
     assert not any(each["flagged"] for each in answer.json()["results"])
-    told = compared(served, answer.headers["x-wardlaw-decision"])
+    told = compared(running, answer.headers["x-wardlaw-decision"])
     assert [each["where"] for each in told["places"]] == ["input[1]"]
 
 
-def test_an_auditor_reads_both_verdicts_and_a_client_without_the_scope_neither(serve: Serve) -> None:
-    served = shadowed(serve)
-    decision = served.ask(GOLD).headers["x-wardlaw-decision"]
-    compared(served, decision)
-    assert served.get(f"/v1/decisions/{decision}").json()["shadow"]["flip"] == "stricter"
+@pytest.mark.usefixtures("fake_upstream")
+def test_an_auditor_reads_both_verdicts(running: Served) -> None:
+    decision = running.ask(GOLD).headers["x-wardlaw-decision"]
+    compared(running, decision)
+    assert running.get(f"/v1/decisions/{decision}").json()["shadow"]["flip"] == "stricter"
 
 
+@pytest.mark.slow  # six commands, each a process
 def test_the_commands_of_the_audit_tell_flips(serve: Serve) -> None:
     served = shadowed(serve)
     decision = served.ask(GOLD).headers["x-wardlaw-decision"]
