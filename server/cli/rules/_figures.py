@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -29,7 +30,15 @@ def percent(found: Interval | None) -> str:
     """`3.0% (1.6% to 5.2%)`: a share, and the range that holds the true one with 95% confidence."""
     if found is None:
         return "of nothing"
-    return f"{100 * found.value:.1f}% ({100 * found.low:.1f}% to {100 * found.high:.1f}%)"
+    return f"{percent_of(found.value)} ({percent_of(found.low)} to {percent_of(found.high)})"
+
+
+def percent_of(share: float) -> str:
+    """A share with one decimal, or with as many as tell it from none or all: of a million texts, ten are not 0.0%."""
+    edge, decimals = min(share, 1 - share), 1
+    if 0 < edge < 0.001:
+        decimals = min(1 - math.floor(math.log10(100 * edge)), 9)
+    return f"{100 * share:.{decimals}f}%"
 
 
 def headline(report: Report) -> str:
@@ -76,7 +85,7 @@ _WAY: dict[Direction, str] = {"stricter": "stricter", "milder": "milder", "other
 
 def _at_most(replayed: Replayed) -> str:
     rate = replayed.tally.rate()
-    return "" if rate is None else f" (of all such texts at most {100 * rate.high:.1f}%)"
+    return "" if rate is None else f" (of all such texts at most {percent_of(rate.high)})"
 
 
 def outcome(found: Outcome, most: int = 3) -> str:
