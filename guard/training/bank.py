@@ -66,8 +66,6 @@ def pack_rows(known: Iterable[str], folder: Path = BANK) -> list[Row]:
     ]
 
 
-
-
 def _twins(path: Path, name: str, language: str, known: set[str], *, answers: bool) -> Iterator[Row]:
     for number, line in read_lines(path):
         harmful, safe = _text(path, number, line, "harmful"), _text(path, number, line, "safe")

@@ -230,8 +230,10 @@ class Shadowing:
             came: Compared | Exception
             try:
                 came = compare(case)
-            except Exception as error:
-                came = error
+            except (
+                BaseException
+            ) as error:  # as a panic of a library in Rust: were it let out, the thread would end with it
+                came = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
             with suppress(RuntimeError):  # the loop is gone: nobody waits
                 loop.call_soon_threadsafe(settle, came)
 

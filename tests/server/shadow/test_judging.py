@@ -230,6 +230,26 @@ async def test_a_candidate_that_cannot_judge_at_all_is_counted(
     await at.until(lambda: at.counts.flips == ["stricter"])
 
 
+class Panic(BaseException):
+    """What libraries written in Rust raise where they break is no `Exception`."""
+
+
+async def test_a_candidate_that_breaks_its_library_is_counted_and_the_next_request_is_judged(
+    stand: Callable[..., Any],
+) -> None:
+    faults = [Panic("a text that nobody thought of")]
+
+    def break_once() -> None:
+        if faults:
+            raise faults.pop()
+
+    at = await stand(break_once)
+    assert (await at.ask(GOLD)).status_code == 200
+    await at.until(lambda: at.counts.dropped == ["failed"])
+    assert (await at.ask(f"{GOLD} again")).status_code == 200
+    await at.until(lambda: at.counts.flips == ["stricter"])
+
+
 async def test_what_the_audit_has_no_room_for_is_counted(stand: Callable[..., Any]) -> None:
     at = await stand(keeps=False)
     assert (await at.ask(GOLD)).status_code == 200
