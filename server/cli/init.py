@@ -40,6 +40,7 @@ def command(folder: Path) -> None:
     click.echo(f"wrote {listed(str(folder / name) for name in files)}\n")
     click.echo("read rules.yaml (five minutes), then:")
     click.echo(f"  wardlaw rules check {rules}")
+    click.echo(f"  wardlaw rules test --rule competitor-disparagement {rules}")
     click.echo(f"  wardlaw rules show competitor-disparagement {rules}")
     click.echo(f"  wardlaw generate {prompts} --rules {rules} --model embedded --out {folder / 'out'}")
 

@@ -46,7 +46,8 @@ def test_the_folder_is_whole_and_the_next_commands_are_told(tmp_path: Path, caps
     out = capsys.readouterr().out
     assert f"wardlaw rules check {folder / 'rules.yaml'}" in out
     assert f"wardlaw generate {folder / 'prompts.txt'}" in out
-    assert out.count("\n  wardlaw ") == 3
+    assert f"wardlaw rules test --rule competitor-disparagement {folder / 'rules.yaml'}" in out
+    assert out.count("\n  wardlaw ") == 4
 
 
 def test_the_generate_command_that_is_told_has_options_that_exist(
