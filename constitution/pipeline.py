@@ -13,7 +13,8 @@ from constitution.claim import Claim
 from constitution.loop import Loop
 from constitution.prompt import Prompt
 from constitution.row import Row
-from constitution.store import MadeBy, RowStore, StoreError
+from constitution.row_file import StoreError
+from constitution.store import MadeBy, RowStore
 from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
 
 _FAILURES_IN_A_ROW = 5

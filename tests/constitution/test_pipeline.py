@@ -13,8 +13,9 @@ from constitution.claim import Claim, claim
 from constitution.pipeline import RowMachine, Tally, _Drawn
 from constitution.prompt import Prompt
 from constitution.row import Source
+from constitution.row_file import StoreError
 from constitution.run import read_runs
-from constitution.store import RowStore, StoreError
+from constitution.store import RowStore
 from constitution.templates import TemplateSet
 from guard.exchange import Message
 from guard.models.base import ModelConfigError, ModelUnavailable

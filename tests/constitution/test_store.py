@@ -10,7 +10,8 @@ import pytest
 
 from constitution.replies import call_key
 from constitution.row import Rejection, Source
-from constitution.store import FILE, MadeBy, RowStore, StoreError
+from constitution.row_file import FILE, StoreError
+from constitution.store import MadeBy, RowStore
 from guard.exchange import Message
 from guard.models.base import Ask, Reply, Sampling, TokenLogprob, Usage
 
