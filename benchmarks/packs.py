@@ -1,10 +1,11 @@
 """How the packs fare with their own texts: how many there are, what is found of the tests, what is wrongly flagged.
 
-    python benchmarks/packs.py [PACK ...] [--heads FOLDER] [--out docs/figures/packs.md]
+    python benchmarks/packs.py [PACK ...] [--heads FOLDER] [--benign FILE ...] [--out docs/figures/packs.md]
 
 A row a pack, over the rules that its own file is the first to define, so that no text counts twice; the last row is all
 of them. Tests are never taught. Found and flagged are by the rule whose test it is. Intervals are exact (Clopper and
-Pearson), 95%.
+Pearson), 95%. With `--benign`, a second table says how many harmless prompts each pack flags with all its rules, and
+all packs together.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._bench import machine, table
+from guard.exchange import Exchange
 from guard.gate import Gate
-from guard.training.metrics import Interval
+from guard.training.metrics import Interval, share
+from guard.training.rows import prompt_text, source_of
+from guard.training.sets import read_objects
 from guard.trials.contract import breaches
 from guard.trials.trial import Tally, try_rules
 from rules.files import packs
@@ -38,6 +42,14 @@ HEAD = (
     "tests found, with meaning",
     "near misses flagged",
     "contracts kept",
+)
+
+
+AT_ONCE = 64
+_ON_HARMLESS = (
+    "Prompts of public sets, none of them taught, that any rule of the pack flags (`--benign`); every pack with all\n"
+    "its rules, those that it takes from others too. Each group of heads keeps its own promise of 1%, so packs put\n"
+    "together may flag the sum."
 )
 
 
@@ -110,7 +122,43 @@ def percent(share: Interval | None) -> str:
     return "-" if share is None else f"{share.value:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
-def page(all_of: Sequence[Measured], heads: str, seconds: float) -> str:
+def flagged(sources: Sequence[str], heads: str, benign: Mapping[str, Sequence[str]]) -> list[str]:
+    """The share of each set of harmless prompts that packs flag, put together as one constitution."""
+    cells = []
+    given = None if heads == "none" else "shipped" if heads == "shipped" else Path(heads)
+    with Gate.build(load(*sources).constitution, heads=given) as gate:
+        for prompts in benign.values():
+            hit = 0
+            for start in range(0, len(prompts), AT_ONCE):
+                verdicts = gate.judge_many([Exchange.of(prompt) for prompt in prompts[start : start + AT_ONCE]])
+                hit += sum(bool(verdict.findings) for verdict in verdicts)
+            cells.append(percent(share(hit, len(prompts))))
+    return cells
+
+
+def harmless(files: Sequence[Path]) -> dict[str, list[str]]:
+    """The prompts of labelled files that are labelled safe, by the file's name."""
+    found = {}
+    for file in files:
+        safe = [line for _, line in read_objects(file) if line.get("label") == "safe"]
+        found[source_of(file)] = [prompt_text(file, 0, line.get("prompt")) for line in safe]
+    return found
+
+
+def second(names: Sequence[str], heads: str, files: Sequence[Path]) -> str:
+    """The table of harmless prompts."""
+    benign = harmless(files)
+    head = ("flagged of harmless prompts", *(f"{name} ({len(prompts):,})" for name, prompts in benign.items()))
+    lines = []
+    for name in names:
+        print(f"harmless prompts: {name}", file=sys.stderr)
+        lines.append([name, *flagged([name], heads, benign)])
+    if len(names) > 1:
+        lines.append(["**all together**", *flagged(names, heads, benign)])
+    return table(head, lines)
+
+
+def page(all_of: Sequence[Measured], heads: str, seconds: float, more: str) -> str:
     """The whole page."""
     lines = [row(each) for each in all_of]
     if len(all_of) > 1:
@@ -128,6 +176,7 @@ def page(all_of: Sequence[Measured], heads: str, seconds: float) -> str:
             "",
             table(HEAD, lines),
             "",
+            *([_ON_HARMLESS, "", more, ""] if more else []),
         ]
     )
 
@@ -137,10 +186,14 @@ def main() -> None:
     reader.add_argument("packs", nargs="*", metavar="PACK", help="all that ship where none is named")
     reader.add_argument("--heads", default="shipped", help="folder of trained heads, `shipped` or `none`")
     reader.add_argument("--out", type=Path, help="write the page there; else it is printed")
+    reader.add_argument(
+        "--benign", type=Path, nargs="+", default=[], help="JSONL, packed or not, with `prompt`, `label`"
+    )
     asked = reader.parse_args()
     began = time.perf_counter()
     measured = [measure(pack, asked.heads) for pack in asked.packs or packs()]
-    said = page(measured, asked.heads, time.perf_counter() - began)
+    more = second([each.name for each in measured], asked.heads, asked.benign) if asked.benign else ""
+    said = page(measured, asked.heads, time.perf_counter() - began, more)
     if asked.out is None:
         print(said, end="")
     else:

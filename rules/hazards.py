@@ -6,6 +6,7 @@ then known of its codes, and the crosswalk leads there only where the file links
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache, cached_property
@@ -175,18 +176,25 @@ def _known(system: str) -> System:
     return crosswalk().systems[known_system(system)]
 
 
-def by_hazard(found: Iterable[Rule]) -> list[tuple[Rule, list[Rule]]]:
+BROAD = 3
+"""Rules of a constitution that may carry one code before it tells too little of what they have in common."""
+
+
+def by_hazard(found: Iterable[Rule], among: Iterable[Rule]) -> list[tuple[Rule, list[Rule]]]:
     """Rules, each with those after it that stand for the same hazard: rules of two packs that a reader is told as one.
 
     Args:
         found: the gravest first.
+        among: all rules in force: a code that many of them carry, as `non-violent-crimes`, says nothing of one hazard.
 
     Returns:
         those that come first for their hazard, in the order given, each with the others.
     """
+    carried = Counter(hazard for rule in among for hazard in set(rule.hazards))
     told: list[tuple[Rule, list[Rule]]] = []
     for rule in found:
-        first = next((one for one in told if set(one[0].hazards) & set(rule.hazards)), None)
+        own = {hazard for hazard in rule.hazards if carried[hazard] <= BROAD}
+        first = next((one for one in told if own & set(one[0].hazards)), None)
         if first is None:
             told.append((rule, []))
         else:

@@ -117,12 +117,17 @@ class Heads:
         return "+".join(heads.digest for heads in self.every)
 
     def of(self, rule: Rule) -> Heads | None:
-        """Which of `every` judges a rule: the first that was taught by its words and examples, else by earlier ones."""
+        """Which of `every` judges a rule: the first that was taught by its words and examples, else by earlier ones.
+
+        A rule that only shares its id with one that was taught says other things: nothing here judges it.
+        """
         known = [heads for heads in self.every if rule.id in heads.taught]
         if not known:
             return None
         digest = teaching_digest(rule)
-        return next((heads for heads in known if heads.taught[rule.id] == digest), known[0])
+        exact = (heads for heads in known if heads.taught[rule.id] == digest)
+        earlier = (heads for heads in known if _alike(rule, _mapping(heads.card.get("words")).get(rule.id)))
+        return next(exact, None) or next(earlier, None)
 
     def within(self, constitution: Constitution) -> Self:
         """The same, without what stands beside them and judges no rule of the constitution."""
@@ -233,6 +238,25 @@ class Heads:
         """Rules whose words or examples are others than those their heads were taught by."""
         judges = ((rule, self.of(rule)) for rule in constitution)
         return tuple(rule.id for rule, heads in judges if heads and heads.taught[rule.id] != teaching_digest(rule))
+
+
+_SAME = 0.5
+"""Share of words in their order that two versions of a rule have in common."""
+
+
+def words_of(rule: Rule) -> str:
+    """What the card says of a rule, to know it again when it has been changed."""
+    return " ".join(said for _, said in sorted(rule.rule.root.items()))
+
+
+def _alike(rule: Rule, taught: object) -> bool:
+    """Whether a rule is a version of the one that was taught; cards of an earlier make do not say."""
+    if not isinstance(taught, str):
+        return True
+    from difflib import SequenceMatcher
+
+    now, then = (text.split() if " " in text.strip() else list(text) for text in (words_of(rule), taught))
+    return SequenceMatcher(None, now, then, autojunk=False).ratio() >= _SAME
 
 
 def teaching_digest(rule: Rule) -> str:

@@ -17,7 +17,7 @@ from guard.encoders.static import StaticEncoder
 from guard.encoders.torch import SentenceEncoder
 from guard.exchange import Exchange
 from guard.gate import Gate
-from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest
+from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest, words_of
 from guard.trained.scoring import any_logit
 from guard.trained.scripts import others
 from guard.training.bank import bank_rows, pack_rows
@@ -46,6 +46,15 @@ Told = Callable[[str], None]
 
 _CHOSEN_OF_FEW = 0.2
 """The share of pairs held out where there are few of them: enough to calibrate by."""
+
+_UNREAD = (0.0, -60.0)
+"""The line of a script that heads do not judge: no text in it scores anything."""
+
+_PROMISED = 100
+"""Harmless rows of other scripts that a threshold has to have seen, to be used on such texts."""
+
+_CHANCE = 0.65
+"""AUC on a script's held-out pairs below which heads of few pairs are taken not to read it."""
 
 _FEWEST = 8
 """Held-out harmful rows below which a line through them would mean nothing."""
@@ -176,6 +185,11 @@ def finish(what: Training, pool: Pool, encoder: Encoder, taught: Taught, out: Pa
             told(f"{side}: {len(rows)} held-out rows are too few to calibrate by: scores rank and are no probabilities")
             continue
         sides[side], figures[side] = _calibrated(raw, held_out[side], rows, rules)
+        if what.onto is not None and not _reads_others(
+            raw, held_out[side], rows, _by_side(pool.calibrate).get(side, [])
+        ):
+            sides[side] = replace(sides[side], other=_UNREAD)
+            told(f"{side}: texts in other scripts than the Latin one are left to patterns and a judge")
         told(f"{side}: held-out pairs {figures[side]}")
     card = _card(what, pool, taught.losses, figures)
     digests = {rule.id: teaching_digest(rule) for rule in what.constitution if rule.id in rules}
@@ -329,6 +343,19 @@ def _calibrated(
     return replace(side, slope=line.slope, offset=line.offset, other=other), figures
 
 
+def _reads_others(side: Side, vectors: Floats, rows: Sequence[Row], benign: Sequence[Row]) -> bool:
+    """Whether heads may judge texts in other scripts: harmless ones were there to promise by, and what is held out does
+    not say that the scores are no better than chance."""
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    if sum(others([row.text for row in benign]).tolist()) < _PROMISED:
+        return False
+    other = others([row.text for row in rows])
+    harmful = np.array([row.harmful for row in rows])[other]
+    return not _tell(harmful) or float(roc_auc_score(harmful, any_logit(side.logits(vectors[other])))) >= _CHANCE
+
+
 def _line_for_other_scripts(raw: Scores, harmful: Flags, other: Flags) -> tuple[float, float] | None:
     """Slope and offset for scripts that the encoder may read less well; None where too few rows tell."""
     if not _tell(harmful[other]):
@@ -394,6 +421,7 @@ def _card(what: Training, pool: Pool, losses: Sequence[float], figures: dict[str
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "constitution": constitution_digest(what.constitution),
         "name": what.constitution.name,
+        "words": {rule.id: words_of(rule) for rule in what.constitution if rule.detect and rule.detect.meaning},
         "tuned": what.tuned and what.onto is None,
         "settings": {**asdict(what.how), "budget": what.budget, "unsure": what.unsure},
         "machine": f"{platform.machine()}, torch {torch.__version__}",

@@ -166,7 +166,7 @@ def _rules(parts: Parts, found: Found) -> list[dict[str, Any]]:
     if not said:
         return [{"id": rule, "title": None, "why": None, "where": where.get(rule, [])} for rule in found.rules]
     told: list[dict[str, Any]] = []
-    for rule, also in by_hazard(said[each] for each in found.rules if each in said):
+    for rule, also in by_hazard((said[each] for each in found.rules if each in said), said.values()):
         sides = {side for each in (rule, *also) for side in where.get(each.id, ())}
         one = {"id": rule.id, "title": rule.title.say("en"), "why": rule.why.say("en"), "where": in_order(sides)}
         told.append({**one, "also": [each.id for each in also]} if also else one)

@@ -142,7 +142,7 @@ def _told_rules(
     """
     rules = {rule.id: rule for rule in guard.gate.constitution}
     told = []
-    for rule, also in by_hazard(rules[each] for each in ids if each in rules):
+    for rule, also in by_hazard((rules[each] for each in ids if each in rules), rules.values()):
         sides = {side for each in (rule, *also) for side in where.get(each.id, ())}
         one = {
             "id": rule.id,

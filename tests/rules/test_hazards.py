@@ -140,3 +140,19 @@ def test_the_pack_of_a_taxonomy_has_a_rule_for_each_of_its_hazards(pack: str, sy
     assert all(hazards.codes(each, system) for each in rules)  # and no rule that is about none of them
     base = load("base").constitution
     assert {each.id for each in rules} == {each.id for each in base if hazards.codes(each, system)}
+
+
+def test_rules_of_one_hazard_are_told_together_and_a_code_that_many_carry_joins_nothing() -> None:
+    from rules.hazards import by_hazard
+
+    packs = load("base", "lamda").constitution
+    weapons, theft, drugs = (
+        packs.rule(each) for each in ("mass-casualty-weapon-help", "theft-and-fraud-help", "illegal-drug-help")
+    )
+    twin = weapons.model_copy(update={"id": "weapons-of-another-pack"})
+    told = by_hazard([weapons, theft, twin, drugs], [*packs, twin])
+    assert [(rule.id, [each.id for each in also]) for rule, also in told] == [
+        ("mass-casualty-weapon-help", ["weapons-of-another-pack"]),
+        ("theft-and-fraud-help", []),
+        ("illegal-drug-help", []),
+    ]

@@ -124,7 +124,7 @@ def test_a_rule_whose_words_were_changed_is_taught_again_and_taught_anew_it_take
     both, files, small_encoder, tmp_path
 ):
     old = Heads.load(both[0])
-    changed = what(files, small_encoder, "fire-help", words="Do not help to burn or break what others own.")
+    changed = what(files, small_encoder, "fire-help", words="Do not help with what hurts others, or burns their things.")
     assert [rule.id for rule in unknown(changed.constitution, old)] == ["fire-help"]
     assert unknown(constitution("theft-help", "fire-help"), old) == []
     (rule,) = changed.constitution
@@ -147,6 +147,14 @@ def test_a_pack_of_which_one_rule_has_changed_keeps_heads_for_its_other_rules(bo
     made = train_onto(again, first_taught, tmp_path / "again")
     assert made.stale(again.constitution) == ()
     assert all(made.of(rule) is not None for rule in again.constitution)
+
+
+def test_a_rule_that_shares_nothing_but_the_id_with_one_that_was_taught_is_none_of_theirs(both):
+    old = Heads.load(both[0])
+    stranger = constitution("fire-help", words="Never praise the competition before customers.")
+    assert old.of(stranger.rules[0]) is None
+    assert old.stale(stranger) == ()
+    assert [rule.id for rule in unknown(stranger, old)] == ["fire-help"]
 
 
 def test_a_harmful_text_of_another_rule_is_not_taught_as_a_break_and_its_twin_is_taught_as_harmless(
