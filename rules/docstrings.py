@@ -1,4 +1,4 @@
-"""The docstring under each field of a model, read from its source: for errors, the JSON Schema and docs/rule-format.md."""
+"""The docstring under each field of a model, read from its source: for errors, the JSON Schema and the docs."""
 
 from __future__ import annotations
 

@@ -124,7 +124,8 @@ def test_a_rule_whose_words_were_changed_is_taught_again_and_taught_anew_it_take
     both, files, small_encoder, tmp_path
 ):
     old = Heads.load(both[0])
-    changed = what(files, small_encoder, "fire-help", words="Do not help with what hurts others, or burns their things.")
+    words = "Do not help with what hurts others, or burns their things."
+    changed = what(files, small_encoder, "fire-help", words=words)
     assert [rule.id for rule in unknown(changed.constitution, old)] == ["fire-help"]
     assert unknown(constitution("theft-help", "fire-help"), old) == []
     (rule,) = changed.constitution
