@@ -129,7 +129,7 @@ def _exchange(text: str | None, file: Path | None, response: str | None, message
     from guard.exchange import Exchange
 
     if messages is not None:
-        return Exchange.of(_conversation(messages), response)
+        return Exchange.of(conversation(messages), response)
     if file is not None:
         text = _decoded(_read(file), str(file))
     elif text == "-":
@@ -137,7 +137,7 @@ def _exchange(text: str | None, file: Path | None, response: str | None, message
     return Exchange.of(text or "", response)
 
 
-def _conversation(path: Path) -> Any:
+def conversation(path: Path) -> Any:
     """The messages of a JSON file: a list, or an object with one under `messages`."""
     import json
 
