@@ -113,6 +113,8 @@ class Caller:
         seed: int,
         calls: list[Call],
         schema: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
+        logprobs: int = 0,
     ) -> Reply:
         """The answer of the model that plays `role`, from the store where the same call was answered before.
 
@@ -124,17 +126,20 @@ class Caller:
             seed: the call's own seed.
             calls: where the cost of the call is added.
             schema: JSON Schema of the answer.
+            sampling: how it is drawn, where not as the role's answers are; its seed is passed over.
+            logprobs: how many log-probabilities a token are asked for.
 
         Raises:
             BudgetSpent: no further call may be made.
             ModelError: the model could not answer; nothing is kept.
             StoreError: the answer could not be kept.
         """
-        sampling = self._sampling[role]
+        sampling = sampling or self._sampling[role]
         ask = Ask(
             tuple(messages),
             Sampling(sampling.temperature, sampling.top_p, sampling.max_tokens, seed, sampling.stop),
             schema,
+            logprobs,
         )
         key = call_key(self._identities[role], ask)
         reply = self._store.reply(key)

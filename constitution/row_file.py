@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 from rules.errors import WardlawError
 
@@ -45,13 +45,16 @@ class StoreError(WardlawError):
 class RowFile:
     """The open file. One writer at a time; `generate` holds a lock for that."""
 
+    file: ClassVar[str] = FILE
+    """Name of the file; a store of other rows has another."""
+
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         """Open the store of `folder`, or make one.
 
         Raises:
             StoreError: the folder holds none (`read_only`), or the file is broken or of another version.
         """
-        self.path = folder / FILE
+        self.path = folder / self.file
         self._commits = 0
         self._folding: Thread | None = None
         if read_only and not self.path.exists():

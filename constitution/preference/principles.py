@@ -1,0 +1,41 @@
+"""Choice principles: the questions of the rules by which the better of two answers is told."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from constitution.desk import seed_of
+from constitution.preference.templates import Wording
+from rules.schema import Constitution, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Principle:
+    """One question."""
+
+    rule: str
+    """Id of the rule."""
+    question: str
+    made: bool
+    """Whether it was made from the rule's text."""
+
+
+def principle_of(rule: Rule, wording: Wording) -> Principle:
+    """The rule's `choice` in the wording's language, or a question made from the rule's text."""
+    if rule.choice is not None:
+        return Principle(rule.id, rule.choice.say(wording.language), made=False)
+    return Principle(rule.id, wording.made_question(rule.rule.say(wording.language)), made=True)
+
+
+def drawn(constitution: Constitution, wording: Wording, count: int, *seeds: int | str) -> tuple[Principle, ...]:
+    """`count` different principles, or all where there are fewer; the same ones for the same seeds."""
+    rules: Sequence[Rule] = constitution.rules
+    chosen = random.Random(seed_of(*seeds)).sample(range(len(rules)), min(count, len(rules)))
+    return tuple(principle_of(rules[at], wording) for at in chosen)
+
+
+def without_choice(constitution: Constitution) -> list[str]:
+    """Ids of the rules that have no `choice`."""
+    return [rule.id for rule in constitution if rule.choice is None]
