@@ -30,10 +30,13 @@ def principle_of(rule: Rule, wording: Wording) -> Principle:
 
 
 def drawn(constitution: Constitution, wording: Wording, count: int, *seeds: int | str) -> tuple[Principle, ...]:
-    """`count` different principles, or all where there are fewer; the same ones for the same seeds."""
+    """`count` different principles, or all where there are fewer; the same ones for the same seeds.
+
+    The first of many are those of fewer: who asks for more is asked only about what is new.
+    """
     rules: Sequence[Rule] = constitution.rules
-    chosen = random.Random(seed_of(*seeds)).sample(range(len(rules)), min(count, len(rules)))
-    return tuple(principle_of(rules[at], wording) for at in chosen)
+    order = random.Random(seed_of(*seeds)).sample(range(len(rules)), len(rules))
+    return tuple(principle_of(rules[at], wording) for at in order[:count])
 
 
 def without_choice(constitution: Constitution) -> list[str]:

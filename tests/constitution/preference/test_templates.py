@@ -36,6 +36,7 @@ def test_no_principle_is_drawn_twice_for_a_pair():
     constitution, wording = load("assistant").constitution, WordingSet.read().of("zh")
     found = drawn(constitution, wording, 5, 0, "a pair")
     assert len({principle.rule for principle in found}) == 5
+    assert drawn(constitution, wording, 2, 0, "a pair") == found[:2], "more principles ask only about what is new"
     assert len(drawn(constitution, wording, 500, 0, "a pair")) == len(constitution.rules)
 
 
