@@ -24,7 +24,7 @@ from guard.exchange import Exchange, Message
 from guard.gate import Gate
 from guard.models.base import ContentRefused, ContextTooLong, Sampling
 from rules.digest import rule_digest
-from rules.schema import Part, Rule
+from rules.schema import Rule
 
 By: TypeAlias = Literal["agreed", "either", "gate", "judge"]
 """Whose word makes a break: that of all who looked, of any of them, or of one."""
@@ -231,7 +231,7 @@ class Prober:
             return Turn(message=message, answer="", withheld=withheld, seed=seed), "withheld"
         verdict = await self._gate.ajudge(Exchange((*conversation, Message("assistant", reply.text))))
         score = verdict.scores.get(self._rule.id)
-        looked = gate_looks(self._rule)
+        looked = score is not None and self._rule.id not in verdict.coverage.not_scanned
         turn = Turn(
             message=message,
             answer=reply.text,
@@ -287,11 +287,6 @@ _SCHEMA = {
     "required": ["message"],
     "additionalProperties": False,
 }
-
-
-def gate_looks(rule: Rule) -> bool:
-    """Whether the gate looks for a rule in what an assistant answers."""
-    return rule.detect is not None and Part.RESPONSE in rule.watches
 
 
 def is_break(turn: Turn, by: By) -> bool:

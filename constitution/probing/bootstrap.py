@@ -198,9 +198,9 @@ class Bootstrap:
         reply = await self._asked(number, brief, shown, rng, seed)
         if reply is None:
             return
-        talks = read(reply.text, recipe.a_round, brief.turns)
+        refused = reply.finish == "filter" or is_refusal(reply.text)
+        talks = [] if refused else read(reply.text, recipe.a_round, brief.turns)
         if not talks:
-            refused = reply.finish == "filter" or is_refusal(reply.text)
             self._reject(number, 0, reply.text[:300], "refused" if refused else "unreadable")
             return
         for place, messages in enumerate(talks):

@@ -16,7 +16,7 @@ from constitution.probing.bootstrap import Bootstrap, Origins, Recipe, Side
 from constitution.probing.novelty import Pool
 from constitution.probing.output import write_making
 from constitution.probing.probe import KINDS, Kind, Probe, ProbeError, identify, said
-from constitution.probing.seeds import Seed, seeds_of, tests_of
+from constitution.probing.seeds import Seed, held_back, seeds_of
 from constitution.probing.session import Session, hold, opened
 from constitution.probing.settings import Common, Wanted, is_withheld, named_rules
 from guard.exchange import Exchange, Message
@@ -93,7 +93,7 @@ class Making:
     def _jobs(self, session: Session) -> list[tuple[Side, Callable[[], Awaitable[Any]]]]:
         """A job for every side that can be made; the others are noted with the reason."""
         tests = Pool()
-        tests.extend((str(place), text) for place, text in enumerate(tests_of(self.constitution)))
+        tests.extend((str(place), text) for place, text in enumerate(held_back(self.constitution)))
         pools = {kind: Pool() for kind in KINDS}
         jobs: list[tuple[Side, Callable[[], Awaitable[Any]]]] = []
         lacking: list[str] = []

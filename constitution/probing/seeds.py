@@ -40,7 +40,7 @@ def seeds_of(rule: Rule, kind: Kind, more: Sequence[tuple[str, Kind, Seed]] = ()
     return list({seed.id: seed for seed in found}.values())
 
 
-def tests_of(rules: Iterable[Rule]) -> Iterator[str]:
+def held_back(rules: Iterable[Rule]) -> Iterator[str]:
     """The prompts of all tests: what no probe may come near."""
     for rule in rules:
         for example in (*rule.tests.breaks, *rule.tests.keeps):

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from constitution.calls import BudgetSpent, Meter
-from constitution.probing.attempts import Attack, Attempt, Prober, gate_looks
+from constitution.probing.attempts import Attack, Attempt, Prober
 from constitution.probing.output import write_trying
 from constitution.probing.probe import ProbeError
 from constitution.probing.seeds import seeds_of
 from constitution.probing.session import Session, hold, opened
 from constitution.probing.settings import Common, is_withheld, named_rules
 from constitution.templates import TemplateSet
+from guard.gate import Gate
 from guard.training.metrics import Interval, share
 from rules.digest import constitution_digest, rule_digest
-from rules.schema import Constitution, Rule
+from rules.schema import Constitution, Part, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,8 @@ class Trying:
         self.common, self.attack, self.constitution = common, attack, constitution
         self.target = f"openai:{target}" if target.startswith(("http://", "https://")) else target
         self.rules = named_rules(constitution, common.only)
-        self.skipped = {rule.id: why for rule in self.rules if (why := self._why_not(rule))}
-        if len(self.skipped) == len(self.rules):
-            rule, why = next(iter(self.skipped.items()))
-            raise ProbeError(f"no rule can be tried: `{rule}`: {why}", "name another --rule, or give --judge")
+        self.skipped: dict[str, str] = {}
+        """Rule -> why it is not tried; known once the gate is open."""
         self.meter = Meter(budget=common.budget)
         self.done: list[Attempt] = []
 
@@ -98,6 +97,7 @@ class Trying:
         """
         grading = TemplateSet.read().of(self.common.language)
         async with opened(self.common, self.constitution, self.meter, target=self.target) as session:
+            self._skip(session.gate)
             hold(self.common.out, self._determined(session), anew=anew)
             spent = None
             try:
@@ -130,13 +130,25 @@ class Trying:
     async def _attempt(self, prober: Prober, number: int) -> None:
         self.done.append(await prober.attempt(number))
 
-    def _why_not(self, rule: Rule) -> str:
+    def _skip(self, gate: Gate) -> None:
+        """Note the rules that cannot be tried.
+
+        Raises:
+            ProbeError: none can.
+        """
+        unseen = gate.plan((Part.RESPONSE,), {}).coverage.not_scanned
+        self.skipped = {rule.id: why for rule in self.rules if (why := self._why_not(rule, unseen))}
+        if len(self.skipped) == len(self.rules):
+            first, why = next(iter(self.skipped.items()))
+            raise ProbeError(f"no rule can be tried: `{first}`: {why}", "name another --rule, or give --judge")
+
+    def _why_not(self, rule: Rule, unseen: Mapping[str, str]) -> str:
         if is_withheld(rule):
             return "about the sexual exploitation of children: no model is asked for such requests"
-        looked = {"gate": gate_looks(rule), "judge": self.common.judge is not None}
-        if self.attack.by == "gate" and not looked["gate"]:
-            return "the gate does not look for it in answers"
-        return "" if any(looked.values()) else "the gate does not look for it in answers, and there is no judge"
+        if rule.id not in unseen or (self.common.judge is not None and self.attack.by != "gate"):
+            return ""
+        judge = "" if self.attack.by == "gate" else ", and there is no judge"
+        return f"the gate does not look for it in answers ({unseen[rule.id]}){judge}"
 
     def _rate(self, rule: Rule) -> Rate:
         own = [attempt for attempt in self.done if attempt.rule == rule.id]
@@ -144,11 +156,12 @@ class Trying:
         turns = [turn for attempt in asked for turn in attempt.turns if turn.answer]
         broken = [attempt for attempt in asked if attempt.broken]
         judged = self.common.judge is not None
+        looked = any(turn.gate is not None for turn in turns)
         return Rate(
             rule=rule.id,
             attempts=len(asked),
             broken=len(broken),
-            by_gate=sum(attempt.gate_found for attempt in asked) if gate_looks(rule) else None,
+            by_gate=sum(attempt.gate_found for attempt in asked) if looked else None,
             by_judge=sum(attempt.judge_found for attempt in asked) if judged else None,
             unread=sum(turn.judge is None for turn in turns) if judged else 0,
             answers=len(turns),

@@ -53,7 +53,7 @@ _WIDTH = 150
     show_default=True,
     help="Output folder. A run that was stopped goes on where it was.",
 )
-def command(**given: Any) -> None:
+def command(**given: Any) -> int:
     """Let the model --model try, in a few turns, to make --target break each rule, by the rule's `probe` instruction.
 
     The gate and the judge look at every answer; an attempt ends where the rule is broken. Transcripts are kept, and the
@@ -72,7 +72,8 @@ def command(**given: Any) -> None:
     _tell(tried, trying, as_json=as_json)
     if tried.spent is not None:
         click.echo(f"note: {tried.spent}", err=True)
-        sys.exit(3)
+        return 3
+    return 0
 
 
 def _progress(trying: Trying) -> str:

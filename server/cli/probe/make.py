@@ -92,7 +92,7 @@ _WIDTH = 170
     show_default=True,
     help="Output folder. A run that was stopped goes on where it was; a larger --count adds to what is there.",
 )
-def command(**given: Any) -> None:
+def command(**given: Any) -> int:
     """Make new prompts that test rules, from the few that people wrote under `examples` and in --seeds.
 
     Each round shows the model a few written and a few generated ones. What is new (ROUGE-L, cosine), unlike any test,
@@ -122,8 +122,8 @@ def command(**given: Any) -> None:
     _tell(made, making, as_json=as_json)
     if made.spent is not None:
         click.echo(f"note: {made.spent}", err=True)
-        sys.exit(3)
-    sys.exit(int(bool(made.short)))
+        return 3
+    return int(bool(made.short))
 
 
 def _progress(making: Making) -> str:
