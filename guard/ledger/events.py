@@ -58,7 +58,7 @@ class Target(Closed):
     constitution: str
     """Digest of the rules."""
     gate: str = ""
-    """Digest of the gate: rules, detectors, heads."""
+    """Identity of the gate: rules, detectors, models, heads."""
     model: str | None = None
     """Identity of the model that was asked."""
     samples: int = 1

@@ -8,9 +8,14 @@ from guard.ledger.state import Entry
 from guard.training.rows import HARMFUL, SAFE
 
 
-def label_row(entry: Entry) -> dict[str, Any]:
-    """A row as `wardlaw gate train --data` reads it: a break is harmful, a false alarm is safe."""
+def label_row(entry: Entry) -> dict[str, Any] | None:
+    """A row as `wardlaw gate train --data` reads it: a break is harmful, a false alarm is safe.
+
+    None where what breaks a rule is an answer that was not kept: its prompt may be harmless in itself.
+    """
     find = entry.find
+    if find.kind == "break" and find.how == "ask" and find.response is None:
+        return None
     row: dict[str, Any] = {"id": find.id, "prompt": _prompt(entry)}
     if find.response is not None:
         row["response"] = find.response

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guard.ledger.find import KINDS, SOURCES, Find, Kind, Lineage, make_find
+from guard.ledger.find import HOWS, KINDS, SOURCES, Find, How, Kind, Lineage, make_find
 from guard.training.rows import LabelError
 from guard.training.sets import as_line
 from rules.actions import Severity
@@ -107,8 +107,10 @@ class Rows:
         rules = self._rules(where, fields)
         lineage = fields.get("lineage")
         digest = lineage.get("constitution") if isinstance(lineage, Mapping) else None
+        # The conversation of an attempt breaks the model, not the gate: it is reproduced by asking again.
+        attempt = isinstance(lineage, Mapping) and "prober" in lineage
         usual = dict(self._usual)
-        source = fields.get("source", usual.pop("source", None) or ("probe" if probe else "other"))
+        source = fields.get("source", usual.pop("source", None) or ("probe" if probe or attempt else "other"))
         named = fields.get("id")
         return make_find(
             kind,
@@ -119,12 +121,23 @@ class Rows:
             source=source if source in SOURCES else "other",
             model=_text(fields.get("model")) or usual.get("model"),
             rules=rules,
-            why=_text(fields.get("why")) or "",
+            why=_text(fields.get("why") or fields.get("reason")) or "",
             severity=self._how_bad(where, fields, rules),
-            lineage=Lineage(file=where, probe=str(named) if probe and named else None, constitution=_text(digest)),
-            how="ask" if fields.get("how") == "ask" else "text",
+            lineage=Lineage(
+                file=where, probe=str(named) if (probe or attempt) and named else None, constitution=_text(digest)
+            ),
+            how=self._how(where, fields, attempt=attempt),
             steps=_text(fields.get("steps")) or "",
         )
+
+    def _how(self, where: str, fields: Mapping[str, Any], *, attempt: bool) -> How:
+        given = fields.get("how")
+        if not given:
+            return "ask" if attempt else "text"
+        for how in HOWS:
+            if given == how:
+                return how
+        raise LabelError(f"{where}: unknown `how`: {quoted(given)}", f"write one of {listed(HOWS)}")
 
     def _kind_of(self, where: str, fields: Mapping[str, Any]) -> Kind:
         given = fields.get("kind") or fields.get("label")

@@ -164,7 +164,7 @@ def _asked(
     prompt = click.prompt("What was asked", err=True)
     if response is None:
         response = click.prompt("The answer, if that is meant", default="", show_default=False, err=True) or None
-    given_kind: Kind = kind or click.prompt("Kind", type=click.Choice(KINDS), default="break", err=True)
+    said: Kind = kind if kind is not None else click.prompt("Kind", type=click.Choice(KINDS), default="break", err=True)
     while not rule:
         given = tuple(click.prompt("Rules (ids)", default="", show_default=False, err=True).replace(",", " ").split())
         if not given:
@@ -176,4 +176,4 @@ def _asked(
         else:
             rule = given
     why = why or click.prompt("Why", default="", show_default=False, err=True)
-    return prompt, response, given_kind, rule, why
+    return prompt, response, said, rule, why

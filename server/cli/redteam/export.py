@@ -48,11 +48,16 @@ def command(form: str, out: Path | None, everything: bool, hold_out: float | Non
     if hold_out:
         found = [entry for entry in found if not held_out(entry.find.id, hold_out)]
     project = label_row if form == "gate" else prompt_row
-    text = "".join(f"{dump(project(entry))}\n" for entry in found)
+    projected = [project(entry) for entry in found]
+    rows = [row for row in projected if row is not None]
+    text = "".join(f"{dump(row)}\n" for row in rows)
+    if len(rows) < len(found):
+        count = len(found) - len(rows)
+        click.echo(f"{counted(count, 'find')} left out: what breaks a rule is an answer, and none was kept", err=True)
     if out is None:
         click.echo(text, nl=False)
         return
     from constitution.formats.files import write_text
 
     write_text(out, text)
-    click.echo(f"{out}: {counted(len(found), 'row')}")
+    click.echo(f"{out}: {counted(len(rows), 'row')}")

@@ -230,7 +230,7 @@ def _column(
         kind=kind,
         name=name,
         constitution=constitution_digest(constitution),
-        gate=gate.digest,
+        gate=gate.identity,
         model=identity,
         samples=samples,
     )
