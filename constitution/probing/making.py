@@ -70,7 +70,7 @@ class Making:
         """
         async with opened(self.common, self.constitution, self.meter) as session:
             jobs = self._jobs(session)
-            hold(self.common.out, self._determined(session), anew=anew)
+            hold(self.common.out, self._determined(session), used=session.used, anew=anew)
             spent = None
             try:
                 for kind in KINDS:  # near misses are held against all breaks: which were made first must not depend

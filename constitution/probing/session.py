@@ -35,6 +35,8 @@ class Session:
 
     store: RowStore
     meter: Meter
+    used: bool
+    """Whether the folder held any call when it was opened."""
     askers: Mapping[str, Asker]
     """`model`, and `judge` and `target` where they were named."""
     gate: Gate
@@ -72,8 +74,8 @@ async def opened(
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(common.out))
         store = stack.enter_context(closing(RowStore(common.out)))
-        before = store.counts().tokens
-        meter.before = before.prompt + before.completion
+        before = store.counts()
+        meter.before = before.tokens.prompt + before.tokens.completion
         names = {"model": common.model, "judge": common.judge, "target": target}
         meter.loading = True
         askers: dict[str, Asker] = {}
@@ -97,11 +99,19 @@ async def opened(
             stack.callback(encoder.close)
             latin = is_default(common.encoder)
         meter.loading = False
-        yield Session(store, meter, askers, gate, encoder, latin, wording, wording.of(common.language), seeds)
+        yield Session(
+            store, meter, before.calls > 0, askers, gate, encoder, latin, wording, wording.of(common.language), seeds
+        )
 
 
-def hold(folder: Path, determined: Mapping[str, Any], *, anew: bool) -> None:
+def hold(folder: Path, determined: Mapping[str, Any], *, used: bool, anew: bool) -> None:
     """Write down what determines a run, unless the folder holds what another one made.
+
+    Args:
+        folder: the output folder, locked.
+        determined: what determines the run.
+        used: whether any model has answered for the folder; a run that failed at its first call does not bind it.
+        anew: go on whatever it holds.
 
     Raises:
         ProbeError: it does, and it was not said that it is to be made anew.
@@ -113,7 +123,7 @@ def hold(folder: Path, determined: Mapping[str, Any], *, anew: bool) -> None:
         for key in sorted({*before, *determined})
         if before and before.get(key) != determined.get(key)
     ]
-    if changed and not anew:
+    if changed and used and not anew:
         raise ProbeError(
             f"`{folder}` holds probes that were made otherwise:\n" + "\n".join(changed),
             "use another --out folder, or --anew to write its files anew; finished calls are kept either way",

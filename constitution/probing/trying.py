@@ -98,7 +98,7 @@ class Trying:
         grading = TemplateSet.read().of(self.common.language)
         async with opened(self.common, self.constitution, self.meter, target=self.target) as session:
             self._skip(session.gate)
-            hold(self.common.out, self._determined(session), anew=anew)
+            hold(self.common.out, self._determined(session), used=session.used, anew=anew)
             spent = None
             try:
                 async with asyncio.TaskGroup() as group:

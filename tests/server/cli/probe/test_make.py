@@ -232,3 +232,11 @@ def test_a_real_small_model_comes_to_an_end_and_all_it_makes_has_a_lineage(tmp_p
         assert probe["lineage"]["model"].startswith("gguf:")
         assert probe["lineage"]["novelty"]["rouge"] < 0.7
         assert probe["lineage"]["decision"]["topic"] is not None or probe["lineage"]["decision"]["found"]
+
+
+def test_a_run_that_failed_at_its_first_call_does_not_bind_the_folder(bench, endpoint, capsys):
+    arguments = bench("--rule", "well-poisoning", "-n", "2")
+    place = arguments.index("-m")
+    wrong = [*arguments[: place + 1], "openai:http://127.0.0.1:1/v1#gone", *arguments[place + 2 :]]
+    assert main(wrong) == 2
+    assert main(arguments) == 0
