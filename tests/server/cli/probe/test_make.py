@@ -223,7 +223,7 @@ def test_the_budget_ends_the_run_with_what_there_is(bench, tmp_path, capsys):
 @pytest.mark.timeout(900)
 def test_a_real_small_model_comes_to_an_end_and_all_it_makes_has_a_lineage(tmp_path, capsys):
     fixed = ["probe", "make", "-m", "embedded", "--rule", "theft-and-fraud-help", "--multi-turn", "0", "-q"]
-    code = main([*fixed, "-n", "2", "--rounds", "3", "--a-round", "3", "-o", str(tmp_path / "out"), "--json"])
+    code = main([*fixed, "-n", "2", "--rounds", "2", "--a-round", "2", "-o", str(tmp_path / "out"), "--json"])
     figures = json.loads(capsys.readouterr().out)
     assert code == int(figures["short"] > 0)
     assert all(side["end"] for side in figures["sides"])
