@@ -149,7 +149,7 @@ def _taught_otherwise(old: Constitution, new: Constitution) -> tuple[str, ...]:
     changed = [rule for rule in new if rule.id in known and rule != known[rule.id]]
     if not changed:
         return ()
-    from guard.trained.heads import teaching_digest
+    from guard.trained.teaching import teaching_digest
 
     return tuple(
         rule.id
