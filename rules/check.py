@@ -11,7 +11,7 @@ from rules.collecting import uncollected
 from rules.conflicts import Conflict, conflicts
 from rules.errors import Location
 from rules.lints import lints
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.misplaced import misplaced
 
 SPOKEN = ("title", "rule", "why", "critique", "revision", "reply")

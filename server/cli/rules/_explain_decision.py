@@ -13,7 +13,7 @@ from guard.explaining.patterns import patterns_in
 from guard.guarding.post import worse
 from rules.actions import Action, Part
 from rules.digest import constitution_digest
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.schema import Rule
 from server.cli.gate import _options
 from server.cli.rules import _explain_json, _explain_text

@@ -13,7 +13,7 @@ from guard.explaining.nearest import Near
 from guard.explaining.otherwise import Carrier, Otherwise
 from guard.explaining.patterns import NearMiss
 from guard.explaining.seen import Explanation, Found, Meant, RuleSeen, StageSeen
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.schema import Action, Rule
 from server.cli._printable import printable
 from server.cli._summary import counted

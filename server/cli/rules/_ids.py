@@ -9,7 +9,7 @@ from rules.errors import WardlawError
 from rules.words import did_you_mean, listed, quoted
 
 if TYPE_CHECKING:
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Rule
 
 

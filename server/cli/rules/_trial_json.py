@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from guard.trials.contract import Breach
     from guard.trials.look import Seen
     from guard.trials.trial import Tally, Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 _DIGITS = 6
 

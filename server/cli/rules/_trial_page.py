@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guard.trials.contract import Breach
     from guard.trials.look import Seen
     from guard.trials.trial import Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Rule
 
 _WIDTH = 170

@@ -16,7 +16,7 @@ from server.cli.gate import _options
 
 if TYPE_CHECKING:
     from guard.exchange import Exchange
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from server.audit.query import Found
 
 _DECISION = "d_"

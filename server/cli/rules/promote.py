@@ -14,7 +14,7 @@ from server.cli.gate import _options as gate_options
 
 if TYPE_CHECKING:
     from guard.trials.change import Change
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from server.cli.rules._promotion import Promotion, Tests
     from server.cli.rules._swap import Pair
     from server.settings import ServerSettings

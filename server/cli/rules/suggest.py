@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guard.trials.cases import Kind
     from guard.trials.drafts import Drafted, Wanted
     from guard.trials.look import Seen
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Example, Rule
 
 _GATE_SAYS = {

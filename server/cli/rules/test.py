@@ -13,7 +13,7 @@ from server.cli.gate import _options
 if TYPE_CHECKING:
     from guard.trials.advice import Resemble
     from guard.trials.trial import Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 _SECTIONS = {
     "What to test": ("only", "obfuscated"),
