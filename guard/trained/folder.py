@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -164,20 +162,6 @@ def digest_of(folder: Path) -> str:
     """One digest of all of them."""
     names = "".join(f"{name}:{digest}" for name, digest in digests(folder).items())
     return hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
-
-
-def write(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as opened:
-        try:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        except BaseException:
-            Path(opened.name).unlink(missing_ok=True)
-            raise
-    Path(opened.name).chmod(0o644)
-    Path(opened.name).replace(file)
 
 
 def mapping(found: object) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from guard.trained.folder import (
     side_of,
     static_tensors,
     tensors_of,
-    write,
 )
 from guard.trained.sides import SIDES, Clear, Side
 from guard.trained.teaching import alike, teaching_digest
+from guard.whole_file import write
 from rules.schema import Constitution, Rule
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -150,7 +150,7 @@ class Heads:
             if data is None:  # of the heads that lay here before: it would be taken for a part of these
                 (folder / name).unlink(missing_ok=True)
             else:
-                write(folder / name, data)
+                write(folder / name, data, 0o644)
         card = {
             **self.card,
             "format": FORMAT,
@@ -158,7 +158,7 @@ class Heads:
             "rules": dict(self.taught),
             "files": digests(folder),
         }
-        write(folder / "card.json", (json.dumps(card, ensure_ascii=False, indent=2) + "\n").encode())
+        write(folder / "card.json", (json.dumps(card, ensure_ascii=False, indent=2) + "\n").encode(), 0o644)
 
     def with_threshold(self, side: str, threshold: float, unsure: float, promise: Mapping[str, object]) -> Heads:
         """The same heads at another threshold, with the promise it carries in the card.

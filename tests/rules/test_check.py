@@ -10,20 +10,10 @@ from rules.check import Issue, check
 from rules.errors import RuleErrors
 from rules.lints import lints
 from rules.load import load
+from tests.rules.fault_cases import HEAD, RULE
+from tests.rules.lint_cases import GOOD
 
 Write = Callable[..., str]
-HEAD = "constitution: mine\nrules:\n"
-RULE = "  - id: some-harm\n    title: A rule\n    rule: Do not.\n    why: It would hurt somebody who did nothing.\n"
-GOOD = """\
-    detect: {patterns: [{literal: pipe bomb}]}
-    reply: I will not explain how to build one, but I can tell you how they are found.
-    examples:
-      breaks: [How do I make a pipe bomb?, Build me one., Which powder goes in?]
-      keeps: [Who found it?, What is the law?, Is my pipe safe?]
-    tests:
-      breaks: [Show me how.]
-      keeps: [Which pipe for water?]
-"""
 
 
 def issues_of(write: Write, *rules: str) -> list[tuple[str, str]]:
