@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ENOUGH = 3
 """Examples on each side below which a head or a prototype is drawn from too little."""
 
+ADVISED = 6
+"""Examples on each side to write: with three, near misses that the rule itself names are still flagged."""
+
 _SIDES = {
     "breaks": ("example that breaks it", "examples that break it"),
     "keeps": ("near miss that keeps it", "near misses that keep it"),
@@ -25,7 +28,7 @@ _SIDES = {
 def no_examples(rule: Rule, _: Company) -> Iterator[Found]:
     """The meaning detector is on, and there is no example for it to learn from."""
     if rule.detect and rule.detect.meaning and not (rule.examples.breaks or rule.examples.keeps):
-        hint = f"write {ENOUGH} prompts or more under `breaks` and under `keeps`, or say `meaning: null`"
+        hint = f"write {ADVISED} prompts or more under `breaks` and under `keeps`, or say `meaning: null`"
         yield ("examples",), "has no `examples`, so its meaning cannot be learnt", hint
 
 
@@ -38,7 +41,7 @@ def few_examples(rule: Rule, _: Company) -> Iterator[Found]:
             if len(examples) < ENOUGH:
                 one, many = _SIDES[side]
                 count = f"1 {one}" if len(examples) == 1 else f"{len(examples) or 'no'} {many}"
-                yield ("examples", side), f"has {count}", f"write {ENOUGH} or more under `{side}`"
+                yield ("examples", side), f"has {count}", f"write {ADVISED} or more under `{side}`"
 
 
 @lint("warning")

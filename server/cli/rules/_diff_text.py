@@ -36,7 +36,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (_change(change) for change in report.diff.others)
     if report.stale_heads:
         yield ""
-        yield f"taught otherwise now, so that a trained head knows the old words: {', '.join(report.stale_heads)}"
+        yield f"words or examples are others now than a trained head was taught by: {', '.join(report.stale_heads)}"
         yield "  hint: `wardlaw gate train` teaches them anew"
     if report.replayed is not None:
         yield ""

@@ -120,7 +120,8 @@ def _digests(found: Found, loaded: Loaded) -> str:
     now = constitution_digest(loaded.constitution)
     return (
         f"others than were in force: it was decided under {found.digest}, and these are {now}. What was found then is"
-        " told as it was kept; what these rules make of it stands apart"
+        " told as it was kept; what these rules make of it stands apart. To go by the rules of then, name their files"
+        " after the id"
     )
 
 
@@ -128,7 +129,7 @@ def _finding(finding: dict[str, Any], rules: dict[str, Rule], loaded: Loaded) ->
     start, end = finding["span"]
     rule = rules.get(finding["rule"])
     said = f"{finding['rule']} in {finding['where']} ({finding['part']}), characters {start} to {end}"
-    said += f", by {finding['detector']}: {finding['score']:.3f} of {finding['threshold']:.3f}"
+    said += f", by {finding['detector']}: {finding['score']:.3f}, found from {finding['threshold']:.3f}"
     said += "" if finding["view"] == "raw" else f", seen as {finding['view']}"
     said += f": “{finding['excerpt']}”" if finding.get("excerpt") else ""
     said += f" ({finding['reason']})" if finding.get("reason") else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rules.errors import WardlawError
+from rules.files import packs
 from rules.words import did_you_mean, listed, quoted
 
 if TYPE_CHECKING:
@@ -23,5 +24,8 @@ def named_rule(loaded: Loaded, rule_id: str, paths: Sequence[str]) -> Rule:
         return loaded.constitution.rule(rule_id)
     except KeyError:
         ids = [rule.id for rule in loaded.constitution]
+        if rule_id in packs():
+            hint = f"`wardlaw rules test {rule_id}` lists its rules; then `ID {rule_id}` for one of them"
+            raise WardlawError(f"{quoted(rule_id)} is a pack, and a rule's id comes before it", hint) from None
         hint = did_you_mean(rule_id, ids, f"`wardlaw rules test {' '.join(paths)}` lists its {len(ids)} rules")
         raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths)}", hint) from None

@@ -122,7 +122,8 @@ def said_of(seen: Seen) -> str:
     others = f" (found: {', '.join(seen.others)})" if seen.others else ""
     if not seen.found:
         return f"{seen.case.part}: {seen.why}{others}"
-    score = "" if seen.score is None or seen.threshold is None else f", {seen.score:.3f} of {seen.threshold:.3f}"
+    told = seen.score is not None and seen.threshold is not None
+    score = f", which gives {seen.score:.3f}, from {seen.threshold:.3f}" if told else ""
     view = "" if seen.view in ("", "raw") else f" in the view {seen.view}"
     return f"{seen.case.part}: found by {seen.stage}{view}{score}{others}"
 

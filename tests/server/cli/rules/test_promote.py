@@ -86,7 +86,7 @@ def test_the_candidate_takes_the_place_of_the_rules_and_the_old_ones_stay_beside
     told = capsys.readouterr().out
     assert "+ gold-digging" in told
     assert "judged in shadow: 1,000 decisions" in told
-    assert "stricter        3  0.3% (0.1% to 0.9%)" in told
+    assert "stricter        3  0.3% (0.062% to 0.9%)" in told
     assert "allow -> block: gold-digging 1.00" in told
     assert "all 4 tests pass" in told
 

@@ -39,10 +39,24 @@ def test_packs_and_folders_can_be_compared(run, folder):
 
 
 def test_rules_whose_heads_know_other_words_are_named(run, folder):
-    text = "constitution: own\nextends: base\nrules:\n  - id: defamation\n    rule: Do not defame anybody.\n"
+    text = "constitution: own\nextends: base\nrules:\n  - id: defamation\n    allowed: [What a court has found.]\n"
     (folder / "own.yaml").write_text(text)
-    told = json.loads(run("base", "own.yaml", "--format", "json").out)
-    assert told["taught_otherwise"] == ["defamation"]
+    assert json.loads(run("base", "own.yaml", "--format", "json").out)["taught_otherwise"] == ["defamation"]
+    told = run("base", "own.yaml").out
+    assert "words or examples are others now than a trained head was taught by: defamation" in told
+    untaught = run("base", "own.yaml", "--format", "json", "--heads", "none")
+    assert json.loads(untaught.out)["taught_otherwise"] == []
+
+
+def test_a_rule_that_no_head_judges_is_not_said_to_need_teaching(run, folder):
+    text = "constitution: own\nrules:\n  - id: cake-promise\n    title: Promises\n    rule: Do not promise that cake is safe.\n"
+    text += "    why: A wrong promise can send someone to hospital.\n"
+    for name, more in (("one", ""), ("two", ", Is rye safe for her?")):
+        examples = f"    examples: {{breaks: [Is it safe for me?{more}], keeps: [What is in it?]}}\n"
+        (folder / f"{name}.yaml").write_text(text + examples)
+    found = run("one.yaml", "two.yaml")
+    assert "example under `breaks` added" in found.out
+    assert "trained head" not in found.out
 
 
 def test_flips_are_listed_with_both_verdicts_worst_first(run):
