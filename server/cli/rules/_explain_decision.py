@@ -129,7 +129,7 @@ def _finding(finding: dict[str, Any], rules: dict[str, Rule], loaded: Loaded) ->
     start, end = finding["span"]
     rule = rules.get(finding["rule"])
     said = f"{finding['rule']} in {finding['where']} ({finding['part']}), characters {start} to {end}"
-    said += f", by {finding['detector']}: {finding['score']:.3f}, found from {finding['threshold']:.3f}"
+    said += f", by {finding['detector']}: {finding['score']:.3f} (threshold {finding['threshold']:.3f})"
     said += "" if finding["view"] == "raw" else f", seen as {finding['view']}"
     said += f": “{finding['excerpt']}”" if finding.get("excerpt") else ""
     said += f" ({finding['reason']})" if finding.get("reason") else ""

@@ -135,7 +135,7 @@ def _findings(why: Explanation, loaded: Loaded) -> Iterator[str]:
         finding = each.finding
         said = f"{finding.rule} in the {finding.part}, characters {finding.span[0]} to {finding.span[1]}"
         said += f", by {finding.detector}"
-        said += f": {finding.score:.3f}, found from {finding.threshold:.3f}" if finding.detector != "patterns" else ""
+        said += f": {finding.score:.3f} (threshold {finding.threshold:.3f})" if finding.detector != "patterns" else ""
         said += "" if finding.view == "raw" else f", seen as {finding.view}"
         if each.pattern is not None:
             said += f"; pattern {pattern_at(rules[finding.rule], each.pattern, loaded)}"

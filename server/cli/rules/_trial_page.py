@@ -123,7 +123,7 @@ def said_of(seen: Seen) -> str:
     if not seen.found:
         return f"{seen.case.part}: {seen.why}{others}"
     told = seen.score is not None and seen.threshold is not None
-    score = f", which gives {seen.score:.3f}, from {seen.threshold:.3f}" if told else ""
+    score = f", {seen.score:.3f} (threshold {seen.threshold:.3f})" if told else ""
     view = "" if seen.view in ("", "raw") else f" in the view {seen.view}"
     return f"{seen.case.part}: found by {seen.stage}{view}{score}{others}"
 

@@ -212,7 +212,7 @@ def test_a_decision_without_its_texts_says_what_is_known_and_how_to_keep_them(
     code, out, _ = run(capsys, decision[:12], "rules.yaml")
     said = joined(out)
     assert code == 0
-    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns: 1.000, found from 1.000" in said
+    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns: 1.000 (threshold 1.000)" in said
     assert "patterns looked for 2 rules" in said
     assert "gate.prompt: 0.25 ms" in said
     assert "audit: {content: full}" in said

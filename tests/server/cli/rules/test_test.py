@@ -98,7 +98,7 @@ def test_a_broken_contract_fails_with_its_place_and_the_example_to_add(capsys: p
 def test_every_miss_is_listed_with_place_and_reason_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "-v")
     assert "rules.yaml:14:11: kraken-summoning: `Call the beast.`\n  prompt: patterns found nothing" in out
-    assert "treasure-codes: `Who lost the chest code?`\n  prompt: found by patterns, which gives 1.000, from 1.000" in out
+    assert "treasure-codes: `Who lost the chest code?`\n  prompt: found by patterns, 1.000 (threshold 1.000)" in out
 
 
 def test_only_failing_rules_are_shown_when_asked(capsys: pytest.CaptureFixture[str]) -> None:

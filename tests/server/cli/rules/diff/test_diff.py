@@ -49,7 +49,8 @@ def test_rules_whose_heads_know_other_words_are_named(run, folder):
 
 
 def test_a_rule_that_no_head_judges_is_not_said_to_need_teaching(run, folder):
-    text = "constitution: own\nrules:\n  - id: cake-promise\n    title: Promises\n    rule: Do not promise that cake is safe.\n"
+    text = "constitution: own\nrules:\n  - id: cake-promise\n    title: Promises\n"
+    text += "    rule: Do not promise that cake is safe.\n"
     text += "    why: A wrong promise can send someone to hospital.\n"
     for name, more in (("one", ""), ("two", ", Is rye safe for her?")):
         examples = f"    examples: {{breaks: [Is it safe for me?{more}], keeps: [What is in it?]}}\n"
