@@ -230,6 +230,24 @@ def test_a_decision_under_other_rules_says_so_and_keeps_then_and_now_apart(capsy
     assert explained(capsys, decision, "rules.yaml")["without"] == {}
 
 
+def test_a_decision_without_rules_is_told_as_it_was_kept_and_by_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    decision = keep()
+    code, out, _ = run(capsys, decision)
+    said = joined(out)
+    assert code == 0
+    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns" in said
+    assert "name their files after the id, or the server's settings with `--config`" in said
+    assert not [
+        words for words in ("judged anew", "not among these rules", "others than were in force") if words in said
+    ]
+    told = explained(capsys, decision)
+    assert (told["same_rules"], told["digest_now"], told["now"]) == (None, None, [])
+    assert (told["findings"][0]["known"], told["findings"][0]["patterns"]) == (None, [])
+    code, _, err = run(capsys, decision, "--rule", "kraken-summoning")
+    assert code == 2
+    assert "no rules are named, to look among for `kraken-summoning`" in err
+
+
 def test_the_servers_settings_name_the_rules_and_the_folder_of_a_decision(capsys: pytest.CaptureFixture[str]) -> None:
     Path("wardlaw.yaml").write_text("constitutions: {default: [rules.yaml]}\nfolder: wardlaw-data\n", encoding="utf-8")
     told = explained(capsys, keep(), "--config", "wardlaw.yaml")
