@@ -202,7 +202,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     running.blocked = lambda: _audit_blocks(settings, audit)
     running.faults["candidate"] = lambda: candidates.fault
     if shadowing is not None:
-        running.candidates = partial(candidates_told, settings, candidates, shadowing)
+        running.candidates = partial(candidates_told, settings, candidates, shadowing, lambda: reloader.digests)
     if isinstance(door, KeyDoor):
         running.faults["keys"] = lambda: door.fault
     if parent is not None:

@@ -15,6 +15,7 @@ from rules.actions import Action, Part
 from rules.digest import constitution_digest
 from rules.loaded import Loaded
 from rules.schema import Rule
+from server.cli.audit._texts import HOW_TO_KEEP
 from server.cli.gate import _options
 from server.cli.rules import _explain_json, _explain_text
 from server.cli.rules._layout import section
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 MOST = 3
 """Texts of a decision that are explained anew."""
-
-HOW_TO_KEEP = "to keep texts from now on, set `audit: {content: full}` in the server's settings"
 
 HOW_BY_RULES = "to go by rules too, name their files after the id, or the server's settings with `--config`"
 
