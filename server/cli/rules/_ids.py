@@ -25,7 +25,7 @@ def named_rule(loaded: Loaded, rule_id: str, paths: Sequence[str]) -> Rule:
     except KeyError:
         ids = [rule.id for rule in loaded.constitution]
         refuse_pack(rule_id)
-        hint = did_you_mean(rule_id, ids, f"`wardlaw rules test {' '.join(paths)}` lists its {len(ids)} rules")
+        hint = did_you_mean(rule_id, ids, f"`wardlaw rules list {' '.join(paths)}` lists its {len(ids)} rules")
         raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths)}", hint) from None
 
 
@@ -36,5 +36,5 @@ def refuse_pack(rule_id: str) -> None:
         WardlawError: it is a pack's name.
     """
     if rule_id in packs():
-        hint = f"`wardlaw rules test {rule_id}` lists its rules; then `ID {rule_id}` for one of them"
+        hint = f"`wardlaw rules list {rule_id}` lists its rules; then `ID {rule_id}` for one of them"
         raise WardlawError(f"{quoted(rule_id)} is a pack, and a rule's id comes before it", hint)

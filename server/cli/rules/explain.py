@@ -137,6 +137,7 @@ def _known(loaded: Loaded, rule_id: str, paths: tuple[str, ...]) -> str:
         if not _is_path(rule_id):
             raise
         hint = f"name a rule before it: `wardlaw rules explain RULE_ID {rule_id}`"
+        hint += f"; `wardlaw rules list {rule_id}` lists them"
         raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths)}", hint) from error
 
 

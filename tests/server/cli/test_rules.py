@@ -157,7 +157,7 @@ def test_a_pack_in_the_place_of_a_rule_is_answered_with_where_its_rules_are(caps
     code, _, err = run(capsys, "show", "sparrow")
     assert code == 2
     assert err.startswith("error: `sparrow` is a pack, and a rule's id comes before it\n")
-    assert "`wardlaw rules test sparrow` lists its rules" in err
+    assert "`wardlaw rules list sparrow` lists its rules" in err
 
 
 def test_an_unknown_rule_of_many_is_answered_with_the_nearest_few(capsys: pytest.CaptureFixture[str]) -> None:
