@@ -12,14 +12,25 @@ import html
 import random
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-Disguise = Callable[[str], str]
+from guard.trials.disguises import (
+    CARRIER,
+    LEET,
+    SMALL,
+    Disguise,
+    between,
+    drawn,
+    drawn_out,
+    fullwidth,
+    rot13,
+    selectors,
+    spaced,
+    swap,
+)
 
 _CYRILLIC = dict(zip("aceopxyijsABCEHIJKMOPSTXY", "асеорхуіјѕАВСЕНІЈКМОРЅТХУ", strict=True))
 _GREEK = dict(zip("aeiknoptuvxyABEHIKMNOPTXYZ", "αεικηορτυνχγΑΒΕΗΙΚΜΝΟΡΤΧΥΖ", strict=True))
-_SMALL = dict(zip("abcdefghijklmnoprstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", strict=True))
-_LEET = dict(zip("aeiostAEIOST", "431057431057", strict=True))
 _MORSE = dict(
     zip(
         "abcdefghijklmnopqrstuvwxyz0123456789",
@@ -29,45 +40,12 @@ _MORSE = dict(
     )
 )
 _ACCENTS = dict(zip("aeiounAEIOUcy", "áéíóúñÁÉÍÓÚçý", strict=True))
-_CARRIER = "Have a look at this 🙂"
-
-
-def _swap(table: Mapping[str, str]) -> Disguise:
-    return lambda text: "".join(table.get(char, char) for char in text)
-
-
-def _inside(sign: str) -> Disguise:
-    """The sign between any two letters of a word."""
-    return lambda text: re.sub(r"(?<=\w)(?=\w)", sign, text)
-
-
-def _letters(lower: int, upper: int) -> Disguise:
-    """ASCII letters moved to blocks that begin at these code points."""
-
-    def move(match: re.Match[str]) -> str:
-        letter = match[0]
-        return chr(lower + ord(letter) - 97) if letter.islower() else chr(upper + ord(letter) - 65)
-
-    return lambda text: re.sub("[A-Za-z]", move, text)
-
-
-def _fullwidth(text: str) -> str:
-    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
 
 
 def _marked(text: str) -> str:
     draw = random.Random(len(text))
     marks = [chr(code) for code in range(0x300, 0x330)]
     return re.sub(r"\w", lambda match: match[0] + "".join(draw.sample(marks, 3)), text)
-
-
-def _spaced(text: str) -> str:
-    return "   ".join(" ".join(word) for word in text.split())
-
-
-def _drawn_out(text: str) -> str:
-    """A letter of each word, the second where there is one, written four times."""
-    return re.sub(r"\b(\w?)([^\W\d_])", lambda match: match[1] + match[2] * 4, text)
 
 
 def _bytes_as(write: Callable[[int], str], between: str = "") -> Disguise:
@@ -80,49 +58,45 @@ def _morse(text: str) -> str:
 
 
 def _tags(text: str) -> str:
-    return _CARRIER + "".join(chr(0xE0000 + ord(char)) for char in text if char.isascii())
-
-
-def _selectors(text: str) -> str:
-    return _CARRIER + "".join(chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in text.encode())
+    return CARRIER + "".join(chr(0xE0000 + ord(char)) for char in text if char.isascii())
 
 
 def _zero_width_bits(text: str) -> str:
-    return _CARRIER + "".join("\u200b\u200c"[bit == "1"] for byte in text.encode() for bit in f"{byte:08b}")
+    return CARRIER + "".join("\u200b\u200c"[bit == "1"] for byte in text.encode() for bit in f"{byte:08b}")
 
 
 DISGUISES: dict[str, Disguise] = {
-    "zero-width spaces in words": _inside("\u200b"),
-    "word joiners in words": _inside("\u2060"),
-    "soft hyphens": _inside("\u00ad"),
-    "Cyrillic lookalikes": _swap(_CYRILLIC),
-    "Greek lookalikes": _swap(_GREEK),
-    "fullwidth": _fullwidth,
-    "mathematical bold": _letters(0x1D41A, 0x1D400),
-    "small capitals": _swap(_SMALL),
-    "regional indicators": _letters(0x1F1E6, 0x1F1E6),
-    "circled letters": _letters(0x24D0, 0x24B6),
-    "negative squares": _letters(0x1F170, 0x1F170),
+    "zero-width spaces in words": between("\u200b"),
+    "word joiners in words": between("\u2060"),
+    "soft hyphens": between("\u00ad"),
+    "Cyrillic lookalikes": swap(_CYRILLIC),
+    "Greek lookalikes": swap(_GREEK),
+    "fullwidth": fullwidth,
+    "mathematical bold": drawn(0x1D41A, 0x1D400),
+    "small capitals": swap(SMALL),
+    "regional indicators": drawn(0x1F1E6, 0x1F1E6),
+    "circled letters": drawn(0x24D0, 0x24B6),
+    "negative squares": drawn(0x1F170, 0x1F170),
     "stacked marks": _marked,
-    "leet": _swap(_LEET),
-    "letters apart": _spaced,
-    "dots between letters": _inside("."),
-    "letters drawn out": _drawn_out,
+    "leet": swap(LEET),
+    "letters apart": spaced,
+    "dots between letters": between("."),
+    "letters drawn out": drawn_out,
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "hex": lambda text: text.encode().hex(),
     "URL percent": _bytes_as(lambda byte: f"%{byte:02X}"),
     "HTML entities": lambda text: "".join(f"&#{ord(char)};" for char in text),
     "Unicode escapes": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
     "binary": _bytes_as(lambda byte: f"{byte:08b}", " "),
-    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "rot13": rot13,
     "reversed": lambda text: text[::-1],
     "direction override": lambda text: f"\u202e{text[::-1]}\u202c",
     "tag characters": _tags,
-    "variation selectors": _selectors,
+    "variation selectors": selectors,
     "zero-width bits": _zero_width_bits,
     "Morse": _morse,
-    "base64 of leet": lambda text: base64.b64encode(_swap(_LEET)(text).encode()).decode(),
-    "fullwidth letters apart": lambda text: _spaced(_fullwidth(text)),
+    "base64 of leet": lambda text: base64.b64encode(swap(LEET)(text).encode()).decode(),
+    "fullwidth letters apart": lambda text: spaced(fullwidth(text)),
 }
 
 FOR_HAN = frozenset(

@@ -16,7 +16,7 @@ from guard.detectors.base import AskedDetector, Detector, Scan, parts
 from guard.exchange import Exchange
 from guard.verdict import Finding, Verdict
 from rules.digest import constitution_digest
-from rules.schema import Action, Constitution, Part
+from rules.schema import Action, Constitution
 
 _WORSE = {action: rank for rank, action in enumerate(Action)}
 _LAST = max(Action, key=lambda action: _WORSE[action])
@@ -177,9 +177,6 @@ class Cascade:
         if not rules:
             case.skipped[detector.name] = NOT_OPEN
         return rules
-
-    def _covers(self, detector: Detector, rule: str, part: Part) -> bool:
-        return bool(detector.covers(self._rules[rule], part))
 
     def _note(self, case: Case, detector: Detector, scan: Scan | Exception, ms: float) -> None:
         case.scans[detector.name] = scan

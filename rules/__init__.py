@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rules.errors import RuleErrors as RuleErrors
     from rules.errors import WardlawError as WardlawError
     from rules.files import packs as packs
-    from rules.load import Loaded as Loaded
     from rules.load import load as load
+    from rules.loaded import Loaded as Loaded
     from rules.schema import Action as Action
     from rules.schema import Constitution as Constitution
     from rules.schema import Example as Example
@@ -36,7 +36,7 @@ _HOMES = {
     "Constitution": "schema",
     "Example": "schema",
     "Issue": "check",
-    "Loaded": "load",
+    "Loaded": "loaded",
     "Location": "errors",
     "Part": "schema",
     "Rule": "schema",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.schema import Example, Rule, Turn
 
 Path: TypeAlias = tuple[str | int, ...]

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rules.contract import MOST, Contract
 from rules.docstrings import field_docstrings
 from rules.errors import Location, RuleError
-from rules.hints import EXAMPLE_HINT, ROLES, key_hint, list_hint, map_hint, tag_hint
+from rules.hints import EXAMPLE_HINT, ROLES, key_hint, tag_hint
 from rules.keys import KEYS
-from rules.languages import LANGUAGES
 from rules.places import Node
 from rules.rule_file import Extended
-from rules.schema import Example, Rule, Text
+from rules.schema import Example, Rule
 from rules.slips import slip_in_key, slip_in_text
+from rules.values import EXTENDED_HINT, NAMING, name_of, one_line, shown, wrong_value
 from rules.words import did_you_mean, listed, nearest, quoted
 
 MAX_FAULTS = 200
 """Faults named of one rule: nobody reads more, and each looks for what was probably meant."""
-
-_HAZARD_HINT = "write `system:code`, as `llama-guard-3:S9`"
-_TEXT_HINT = "write one string, or `{en: ..., zh: ...}`"
-_EXTENDED_HINT = "name a pack or a file, as `base`, or take some of its rules, as `{pack: base, only: [defamation]}`"
 
 
 def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: str) -> list[RuleError]:
@@ -44,7 +39,7 @@ def read_faults(error: ValidationError, node: Node, model: type[BaseModel], of: 
     for details in found:
         errors.extend(_explain(details, node, model, of))
     if not errors:  # nothing may be refused without a word
-        errors = [RuleError(node.where, f"{of}: {_one_line(str(error))}", "see docs/rule-format.md")]
+        errors = [RuleError(node.where, f"{of}: {one_line(str(error))}", "see docs/rule-format.md")]
     if len(details_of_all) > MAX_FAULTS:
         more = f"and {len(details_of_all) - MAX_FAULTS} more faults in {of}"
         errors.append(RuleError(node.where, more, "mend the first ones, and check again"))
@@ -165,37 +160,37 @@ def _explain(details: Any, node: Node, model: type[BaseModel], of: str) -> Itera
         for keys, what, hint in details["ctx"]["faults"]:
             spot = resolve(target, keys)
             hint = tag_hint(str(path[-1]), owner, hint) if is_key else hint
-            yield RuleError(where if is_key else spot.where, f"{of}: {_one_line(what)}", hint)
+            yield RuleError(where if is_key else spot.where, f"{of}: {one_line(what)}", hint)
         return
-    name = _name(path)
+    name = name_of(path)
     if kind == "extra_forbidden":
         yield RuleError(where, f"unknown key {quoted(path[-1])} in {of}", key_hint(path[-1], inner, owner))
     elif kind == "missing":
         yield _missing(path[-1], inner, owner, of)
     elif name == "threshold":
-        yield RuleError(where, f"{of}: `threshold` cannot be {_shown(value)}", "write `auto`, or a number from 0 to 1")
+        yield RuleError(where, f"{of}: `threshold` cannot be {shown(value)}", "write `auto`, or a number from 0 to 1")
     elif _wrong_branch(loc, node):
         return
     elif kind in ("enum", "literal_error"):
         known = re.findall(r"'([^']+)'", details["ctx"]["expected"])
         if name == "watches" or path[-2:-1] == ("on",):
             name = "part" if is_key or name == "watches" else "action"
-        what = f"{of}: {f'the {name}' if name in _CHOSEN else f'`{name}`'} cannot be {_shown(value)}"
+        what = f"{of}: {f'the {name}' if name in _CHOSEN else f'`{name}`'} cannot be {shown(value)}"
         if name in _CHOSEN and isinstance(value, str):
-            what = f"unknown {name} {_shown(value)} in {of}"
+            what = f"unknown {name} {shown(value)} in {of}"
         otherwise = slip_in_text(str(value)) or f"choose one of {listed(known)}"
         yield RuleError(where, what, did_you_mean(str(value), known, otherwise))
     else:
         required = _required(model_at(model, path[:-1]), path[-1:])
-        what, hint = _wrong_value(details, path, inner, required)
-        yield RuleError(where, what if name in _NAMING and what.startswith("the ") else f"{of}: {what}", hint)
+        what, hint = wrong_value(details, path, inner, required)
+        yield RuleError(where, what if name in NAMING and what.startswith("the ") else f"{of}: {what}", hint)
 
 
 def _missing(key: str, inner: type[BaseModel], owner: Node, of: str) -> RuleError:
     if inner is Example:
         return RuleError(owner.where, f"an example says nothing in {of}", EXAMPLE_HINT)
     if inner is Extended:
-        return RuleError(owner.where, "an item of `extends` names no pack", _EXTENDED_HINT)
+        return RuleError(owner.where, "an item of `extends` names no pack", EXTENDED_HINT)
     said = field_docstrings(inner).get(key, "")
     what = f"{of} has no `{key}`" if inner is Rule or of.startswith("the file") else f"`{key}` is missing in {of}"
     return RuleError(owner.where, what, f"add `{key}:`, {said[:1].lower() + said[1:]}".rstrip(". "))
@@ -210,74 +205,8 @@ def _wrong_branch(loc: tuple[Any, ...], node: Node) -> bool:
     return is_list is bool(loc[at + 1] == "str")
 
 
-def _wrong_value(details: Any, path: tuple[Any, ...], inner: type[BaseModel], required: str) -> tuple[str, str]:
-    """What is wrong with a value, and the hint, by kind of fault; `required` says what a value has to say."""
-    kind, value, name = details["type"], details["input"], _name(path)
-    empty = value is None or (isinstance(value, str) and not value.strip())
-    if path[:1] in (("examples",), ("tests",)) and len(path) > 2:
-        if empty or kind == "too_short":
-            return "an empty example", "write the text, or delete the line"
-        if inner is Example and kind == "model_type":
-            return f"an example cannot be {_shown(value)}", EXAMPLE_HINT
-    if inner is Contract and name in Contract.model_fields and kind != "missing":
-        return f"`{name}` cannot be {_shown(value)}", _contract_hint(name, value)
-    if empty or kind == "too_short":
-        if required:
-            return f"`{name}` is empty", f"it must be there: {required}"
-        if isinstance(path[-1], int):
-            return f"an item of `{name}` is empty", "write it out, or delete the item"
-        tag = path[-1] if path and path[-1] in LANGUAGES and path[-1] not in KEYS else None
-        return f"`{name}` is empty", f"write it out, or delete {f'`{tag}:`' if tag else 'the key'}"
-    if name in _NAMING and kind.startswith("string_") and isinstance(value, str):
-        return _wrong_id(name, value)
-    if kind == "string_pattern_mismatch":
-        return f"{quoted(value)} is no hazard code", _HAZARD_HINT
-    for kinds, wanted, usual in _WANTED:
-        if kind in kinds:
-            item = "an item of " if path and isinstance(path[-1], int) else ""
-            slip = slip_in_text(value) if isinstance(value, str) else None
-            if slip:
-                return f"{item}`{name}` must be {wanted}, not {_shown(value)}", slip
-            of_text = inner is Text and wanted != "a list"
-            advice = _TEXT_HINT if of_text else usual(name, value) if callable(usual) else usual
-            if inner is Extended and kind == "model_type":
-                wanted, advice = "a pack", _EXTENDED_HINT
-            if name == "hazards" and isinstance(value, dict):
-                advice = "write it without a space, as `llama-guard-3:S9`"
-            wanted = "text, or a map from language to text" if of_text else wanted
-            return f"{item}`{name}` must be {wanted}, not {_shown(value)}", advice
-    return f"`{name}` cannot be {_shown(value)}: {_one_line(details['msg']).lower()}", "see docs/rule-format.md"
-
-
-_NAMING = {"id": ("the id", "weapon-building-help"), "constitution": ("the name of the file's set,", "household")}
-"""Keys whose value is a name, what that is called, and one to go by."""
-
-
-def _wrong_id(key: str, value: str) -> tuple[str, str]:
-    called, usual = _NAMING[key]
-    slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
-    what = f"{called} {quoted(value)}{',' if called.endswith(',') else ''}"
-    if slug == value.strip() != value:
-        return f"{what} has a space before or after it", f"write {quoted(slug, 90)}"
-    if slug == value:
-        hint = f"write 2 to 80 characters, as `{usual}`"
-        return f"{what} is too {'short' if len(value) < 2 else 'long'}", hint
-    hint = f"write {quoted(slug, 90)}" if 2 <= len(slug) <= 80 else f"write one in Latin letters, as `{usual}`"
-    return f"{what} is not lower case words joined by hyphens", hint
-
-
 _CHOSEN = ("severity", "part", "action", "role", "mode")
 """Keys whose name is the word for what is chosen."""
-
-
-def _contract_hint(name: str, value: Any) -> str:
-    if name in ("breaks", "keeps"):
-        return f"write a whole number from 0 to {MOST}"
-    found = re.fullmatch(r"\s*(\d{1,3})(?:\.0*)?\s*%?\s*", value) if isinstance(value, str) else None
-    per_cent = int(found[1]) if found else 0
-    if 1 < per_cent <= 100:
-        return f"write a share of 1: for {per_cent}%, write `{per_cent / 100:g}`"
-    return "write a number from 0 to 1, as `0.9`"
 
 
 def _required(model: type[BaseModel], key: tuple[Any, ...]) -> str:
@@ -287,37 +216,3 @@ def _required(model: type[BaseModel], key: tuple[Any, ...]) -> str:
         return ""
     said = field_docstrings(model).get(str(key[0]), "")
     return said[:1].lower() + said[1:].rstrip(". ")
-
-
-_WANTED: tuple[tuple[tuple[str, ...], str, str | Callable[[str, object], str]], ...] = (
-    (
-        ("string_type", "string_unicode"),
-        "text",
-        "quote text that begins with `[` or `{`, and `true`, `null`",
-    ),
-    (("list_type", "tuple_type"), "a list", list_hint),
-    (("model_type", "dict_type", "mapping_type", "model_attributes_type"), "a map of keys", map_hint),
-)
-
-
-def _name(path: Sequence[str | int]) -> str:
-    """The last key of a path that a person wrote: no index, no branch of a union, no language tag."""
-    names = [key for key in path if isinstance(key, str) and (key in KEYS)]
-    return names[-1] if names else "rules"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a map"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    return "empty" if value is None else quoted(value)
-
-
-def _one_line(text: str) -> str:
-    """A message that holds the user's own words, on one line and without what a terminal would obey."""
-    text = " ".join(text.split())
-    text = text if len(text) <= 300 else text[:297] + "..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -19,7 +19,8 @@ import yaml
 from rules.errors import RuleError, WardlawError
 from rules.examples import Example
 from rules.files import MAX_BYTES, PACKS
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 from rules.schema import Constitution, Rule
 from rules.words import quoted
 

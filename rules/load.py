@@ -3,100 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from pydantic import ValidationError
 
 from rules.collecting import uncollected
+from rules.draft import Draft, laid_over, with_only, without
 from rules.errors import Location, RuleError, RuleErrors
-from rules.faults import left_empty, read_faults, resolve
+from rules.faults import left_empty, read_faults
 from rules.files import Source, find, find_extended, read
-from rules.origin import Origin
+from rules.loaded import Brought, Loaded
 from rules.places import Node, compose
 from rules.rule_file import RULE_KEYS, RuleFile
 from rules.schema import Constitution, Defaults, Rule
 from rules.slips import slip_in_text
 from rules.words import did_you_mean, listed, nearest, quoted
 
-_WORDS = ("id", "severity", "watches", "on", "mode", "on_error", "hazards", "when", "threshold", "verdict", "role")
-"""Keys of what is one word: after it, a comment cuts nothing off."""
 _SHOWN = 8
 """Ids of a pack that a hint lists."""
-_Layer: TypeAlias = tuple[Node, bool | None]
-"""What a file says of a rule, and whether it takes it out of force, if it says so."""
-_Brought: TypeAlias = dict[str, frozenset[str]]
-"""Ids of rules -> the files whose word on the rule counts."""
 _REQUIRED = tuple(name for name, info in Rule.model_fields.items() if info.is_required())
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A constitution, and where each part of it was written."""
-
-    constitution: Constitution
-    files: tuple[Path, ...]
-    """The files that were read, in the order in which they count: later ones win."""
-    _drafts: Mapping[str, _Draft] = field(repr=False)
-    _brought: Mapping[Path, _Brought] = field(repr=False)
-
-    def locate(self, rule_id: str, *keys: str | int) -> Location:
-        """Where a rule, or the value that `keys` lead to in it, is written; the deepest place that is there.
-
-        Raises:
-            KeyError: there is no such rule.
-        """
-        return resolve(self._drafts[rule_id].node, keys).where
-
-    def origin(self, rule_id: str, name: str) -> Origin:
-        """Where a rule's field got the value that counts.
-
-        Raises:
-            KeyError: there is no such rule.
-        """
-        draft = self._drafts[rule_id]
-        value = draft.node.fields.get(name)
-        if value is None:
-            return Origin("default")
-        kind: Literal["written", "defaults"] = "defaults" if name in draft.by_defaults else "written"
-        return Origin(kind, value.where, tuple(draft.overlaid.get(name, ())))
-
-    def brought_by(self, rule_id: str) -> tuple[Path, ...]:
-        """The files that define a rule, change it, or take it from a file that they extend; in their order."""
-        return tuple(path for path in self.files if rule_id in self._brought.get(path, ()))
-
-    def begins(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], tuple[str, ...], frozenset[str]]]:
-        """Unquoted texts of a rule of which lines begin like a key or an item: keys, what these begin with, and the
-        keys that stand beside the text.
-
-        Raises:
-            KeyError: there is no such rule.
-        """
-        top = self._drafts[rule_id].node
-        waiting: list[tuple[tuple[str | int, ...], Node, frozenset[str]]] = [((), top, frozenset())]
-        while waiting:
-            keys, node, beside = waiting.pop()
-            if not isinstance(node.data, dict | list) and keys:
-                yield keys, node.begins, beside
-            inside: list[tuple[str | int, Node]] = [*node.fields.items(), *enumerate(node.items)]
-            names = frozenset(node.fields)
-            waiting += [((*keys, key), each, names) for key, each in reversed(inside) if each.begins]
-
-    def cuts(self, rule_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Unquoted texts of a rule that a comment cuts off which looks like a part of them: keys, and its first word.
-
-        Raises:
-            KeyError: there is no such rule.
-        """
-        waiting: list[tuple[tuple[str | int, ...], Node]] = [((), self._drafts[rule_id].node)]
-        while waiting:
-            keys, node = waiting.pop()
-            if not isinstance(node.data, dict | list):
-                yield keys, node.cut
-            inside: list[tuple[str | int, Node]] = [*node.fields.items(), *enumerate(node.items)]
-            waiting += [((*keys, key), each) for key, each in reversed(inside) if each.cut and key not in _WORDS]
 
 
 def load(*sources: str | os.PathLike[str], instead: Mapping[Path, str] | None = None) -> Loaded:
@@ -118,51 +44,6 @@ def load(*sources: str | os.PathLike[str], instead: Mapping[Path, str] | None = 
         return loading.finish()
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A rule while its fields come together."""
-
-    node: Node
-    path: str
-    """The file that defined it first."""
-    disabled: bool = False
-    partial: bool = False
-    """Whether what it lacks is no fault of its own: another fault is named that explains it."""
-    defaulted: frozenset[str] = frozenset()
-    """Fields that the file which defined it left to its `defaults`."""
-    by_defaults: frozenset[str] = frozenset()
-    """Those of them that no later file has changed."""
-    overlaid: dict[str, list[Location]] = field(default_factory=dict)
-    """Field -> places of the values that a later one took the place of."""
-    layers: list[_Layer] = field(default_factory=list)
-    """What each file says of it, the file that defined it first."""
-
-    def overlay(self, node: Node, disabled: bool | None) -> None:
-        """Let a later file's fields take the place of these."""
-        self.layers.append((node, disabled))
-        self.disabled = self.disabled if disabled is None else disabled
-        for name in node.fields:
-            if name != "id" and name in self.node.fields:
-                self.overlaid.setdefault(name, []).append(self.node.fields[name].where)
-        self.by_defaults -= node.fields.keys()
-        self.node = _laid_over(self.node, node)
-
-    def within(self, files: Collection[str]) -> _Draft:
-        """As it is without what other files than these add to it.
-
-        A file of which some rules are taken must not change those that are not, or take them out of force.
-        """
-        if all(node.path in files for node, _ in self.layers[1:]):
-            return self
-        (node, disabled), *later = self.layers
-        draft = _Draft(node, self.path, bool(disabled), self.partial, self.defaulted, self.defaulted)
-        draft.layers.append((node, disabled))
-        for each in later:
-            if each[0].path in files:
-                draft.overlay(*each)
-        return draft
-
-
 class _Loading:
     """One load: what was read so far, and what is wrong with it."""
 
@@ -170,14 +51,14 @@ class _Loading:
         self.instead = instead
         self.faults: list[RuleError] = []
         self.files: dict[Path, str] = {}
-        self.drafts: dict[str, _Draft] = {}
+        self.drafts: dict[str, Draft] = {}
         self.folded: dict[str, str] = {}
         """Ids without letter case -> the id as it came first."""
-        self.spares: list[_Draft] = []
+        self.spares: list[Draft] = []
         """Rules that cannot count, as the second of two with one id; their other faults are named all the same."""
-        self.brought: dict[Path, _Brought] = {}
+        self.brought: dict[Path, Brought] = {}
         """File -> the rules that it defines or changes, and those it takes from others."""
-        self.named: _Brought = {}
+        self.named: Brought = {}
         """The rules that the files named to `load` bring; what these left out of others is not in force."""
         self.head: RuleFile | None = None
         self.unread = False
@@ -206,7 +87,7 @@ class _Loading:
             return
         head = self._read_head(node)
         brought = self.brought[source.real] = {}
-        offered: _Brought = {}
+        offered: Brought = {}
         extends = node.fields.get("extends")
         for item in () if extends is None else extends.items or (extends,):
             name = item.fields.get("pack", item)
@@ -239,7 +120,7 @@ class _Loading:
         own = frozenset((source.shown,))
         _join(brought, dict.fromkeys(seen, own))
 
-    def _taken(self, offered: _Brought, pack: Node, only: Node | None) -> Collection[str]:
+    def _taken(self, offered: Brought, pack: Node, only: Node | None) -> Collection[str]:
         """The ids that an item of `extends` takes."""
         if only is None or not only.items:  # an empty selection is a fault of the head, and hides no rule
             return offered
@@ -257,7 +138,7 @@ class _Loading:
         return taken
 
     def _read_head(self, node: Node) -> RuleFile | None:
-        head = _without(node, "rules")
+        head = without(node, "rules")
         try:
             found = RuleFile.model_validate(node.data)
         except ValidationError as error:
@@ -275,16 +156,16 @@ class _Loading:
             self.faults.append(RuleError(node.where, what, slip or "begin it with `- id: NAME`"))
             return
         disabled = self._disabled(node)
-        node = _without(node, "disabled")
+        node = without(node, "disabled")
         rule_id = node.data.get("id")
         if not isinstance(rule_id, str):
-            self.spares.append(_Draft(node, node.path))
+            self.spares.append(Draft(node, node.path))
             return
         where = node.fields["id"].where
         if rule_id in seen:
             hint = f"it stands first at line {seen[rule_id].line}: rename one, or join the two"
             self.faults.append(RuleError(where, f"repeated id {quoted(rule_id)}", hint))
-            self.spares.append(_Draft(node, node.path, partial=True))
+            self.spares.append(Draft(node, node.path, partial=True))
             return
         seen[rule_id] = node
         twin = self.folded.setdefault(rule_id.casefold(), rule_id)
@@ -299,11 +180,11 @@ class _Loading:
             return
         if self._means_another(rule_id, node, disabled):
             return
-        draft = _Draft(node, node.path, bool(disabled), partial=self.unread)
+        draft = Draft(node, node.path, bool(disabled), partial=self.unread)
         if defaults is not None:
             draft.defaulted = frozenset(defaults.fields.keys() & Defaults.model_fields.keys() - node.fields.keys())
             draft.by_defaults = draft.defaulted
-            draft.node = _laid_over(_only(defaults, Defaults.model_fields), node)
+            draft.node = laid_over(with_only(defaults, Defaults.model_fields), node)
         draft.layers.append((draft.node, disabled))
         self.drafts[rule_id] = draft
 
@@ -363,7 +244,7 @@ class _Loading:
         drafts = {rule_id: draft for rule_id, draft in drafts.items() if rule_id in self.named}
         return Loaded(constitution, tuple(self.files), drafts, self.brought)
 
-    def _validated(self, draft: _Draft) -> Rule | None:
+    def _validated(self, draft: Draft) -> Rule | None:
         rule_id = draft.node.data.get("id")
         of = f"rule {quoted(rule_id, 90)}" if isinstance(rule_id, str) and rule_id.strip() else "a rule"
         try:
@@ -385,7 +266,7 @@ def _rank(fault: RuleError, files: list[str]) -> tuple[int, int, int]:
     return (files.index(where.path), where.line, where.column)
 
 
-def _join(into: _Brought, more: _Brought) -> None:
+def _join(into: Brought, more: Brought) -> None:
     for rule_id, files in more.items():
         before = into.get(rule_id)
         into[rule_id] = files if before is None or before is files else before | files
@@ -396,32 +277,3 @@ def _is_part_of(item: Node, above: Node) -> bool:
     keys = item.fields.keys()
     is_rule = isinstance(above.data, dict) and isinstance(above.data.get("id"), str)
     return is_rule and bool(keys) and "id" not in keys and keys <= set(RULE_KEYS) and not keys & above.fields.keys()
-
-
-def _without(node: Node, key: str) -> Node:
-    return _only(node, [name for name in node.fields if name != key])
-
-
-def _only(node: Node, names: object) -> Node:
-    keep = [name for name in node.fields if name in names]  # type: ignore[operator]
-    return Node(
-        {name: node.data[name] for name in keep},
-        node.path,
-        node.line,
-        node.column,
-        fields={name: node.fields[name] for name in keep},
-        keys={name: node.keys[name] for name in keep},
-    )
-
-
-def _laid_over(under: Node, over: Node) -> Node:
-    """The fields of `over`, and those of `under` that it does not name."""
-    place = under if "id" in under.fields else over
-    return Node(
-        {**under.data, **over.data},
-        place.path,
-        place.line,
-        place.column,
-        fields={**under.fields, **over.fields},
-        keys={**under.keys, **over.keys},
-    )

@@ -16,7 +16,7 @@ from server.settings import GateSettings, ServerSettings
 if TYPE_CHECKING:
     from guard.detectors.base import Detector
     from guard.models.base import ChatModel
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Constitution
 
 

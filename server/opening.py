@@ -24,11 +24,12 @@ from server.limits import ServerLimits
 from server.parts import Parts
 from server.reload import Reloaded, Reloader
 from server.running import Running
-from server.settings import ServerSettings, UpstreamSettings, is_loopback
+from server.settings import ServerSettings, is_loopback
 from server.shadow.candidates import Candidates
 from server.shadow.judging import Shadowing
 from server.shadow.opening import candidates_told, open_shadowing
 from server.telemetry.telemetry import ServerTelemetry
+from server.upstreams.settings import UpstreamSettings
 from server.watching import Watching
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ async def open_parts(settings: ServerSettings, *, parent: int | None = None) -> 
     running.blocked = lambda: _audit_blocks(settings, audit)
     running.faults["candidate"] = lambda: candidates.fault
     if shadowing is not None:
-        running.candidates = partial(candidates_told, settings, candidates, shadowing)
+        running.candidates = partial(candidates_told, settings, candidates, shadowing, lambda: reloader.digests)
     if isinstance(door, KeyDoor):
         running.faults["keys"] = lambda: door.fault
     if parent is not None:

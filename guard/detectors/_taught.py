@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from guard.detectors import _neutral
 from guard.detectors._prototypes import Labelled
 from guard.encoders import Encoder
-from guard.trained.heads import ANSWERED, ASKED
+from guard.trained.sides import ANSWERED, ASKED
 from rules.schema import Constitution, Part, Rule
 
 if TYPE_CHECKING:

@@ -21,9 +21,11 @@ from guard.detectors._topics import Topics
 from guard.detectors.base import Cover, Scan, excerpt
 from guard.encoders import Encoder
 from guard.exchange import Exchange
-from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError, Side
+from guard.trained.folder import HeadsError
+from guard.trained.heads import Heads
 from guard.trained.scoring import scores as head_scores
 from guard.trained.scripts import POORLY_READ, is_other, others
+from guard.trained.sides import ANSWERED, SIDES, Side
 from guard.verdict import Finding
 from rules.schema import Constitution, Part, Rule
 

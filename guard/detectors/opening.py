@@ -13,7 +13,8 @@ from guard.encoders import Adapter, open_encoder
 from guard.encoders.shared import shared
 from guard.encoders.source import find, is_default
 from guard.encoders.static import StaticEncoder
-from guard.trained.heads import Heads, HeadsError, shipped
+from guard.trained.folder import HeadsError
+from guard.trained.heads import Heads, shipped
 from rules.schema import Constitution
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,10 @@ from guard.detectors._readings import asked_before, in_context, worth_reading
 from guard.detectors._taught import SIDE
 from guard.detectors.base import NOTHING, Cover, Scan, parts
 from guard.exchange import Exchange
-from guard.trained.heads import ANSWERED, SIDES, Heads, HeadsError
+from guard.trained.folder import HeadsError
+from guard.trained.heads import Heads
 from guard.trained.scripts import POORLY_READ, is_other
+from guard.trained.sides import ANSWERED, SIDES
 from rules.schema import Constitution, Part, Rule
 
 if TYPE_CHECKING:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from guard import whole_file
 from guard.encoders.base import EncoderError
 
 if TYPE_CHECKING:
@@ -109,16 +108,7 @@ class Adapter:
 
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = save(self._arrays(), {"format": FORMAT, "encoder": self.encoder})
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as opened:
-            try:
-                opened.write(data)
-                opened.flush()
-                os.fsync(opened.fileno())
-            except BaseException:
-                Path(opened.name).unlink(missing_ok=True)
-                raise
-        Path(opened.name).replace(path)
+        whole_file.write(path, save(self._arrays(), {"format": FORMAT, "encoder": self.encoder}))
 
     @cached_property
     def digest(self) -> str:

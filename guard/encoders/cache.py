@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from guard import whole_file
 
 _CARD = "card.json"
 _PATIENCE = 600
@@ -69,11 +69,7 @@ def write(folder: Path, form: str, made: Made) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in [*made.files.items(), (_CARD, card.encode())]:
-            with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as opened:
-                opened.write(data)
-                opened.flush()
-                os.fsync(opened.fileno())
-            Path(opened.name).replace(folder / name)
+            whole_file.write(folder / name, data)
     except OSError as error:
         _log.warning("`%s` cannot be written (%s): it is made again at each start", folder, error)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from guard.trained.heads import Side
+from guard.trained.sides import Side
 
 if TYPE_CHECKING:
     import numpy as np

@@ -98,18 +98,6 @@ def fit_platt(raw: Floats, harmful: Flags, weights: Floats | None = None) -> Lin
     Raises:
         CalibrationError: rows of one class only, or scores that fall as harm rises.
     """
-    return _fit(raw, harmful, weights, with_offset=True)
-
-
-def fit_temperature(raw: Floats, harmful: Flags, weights: Floats | None = None) -> Line:
-    """As `fit_platt`, but through the origin: a raw score of 0 stays one half. For few rows.
-
-    Source: Guo et al. 2017, arXiv:1706.04599.
-    """
-    return _fit(raw, harmful, weights, with_offset=False)
-
-
-def _fit(raw: Floats, harmful: Flags, weights: Floats | None, *, with_offset: bool) -> Line:
     import numpy as np
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -124,25 +112,21 @@ def _fit(raw: Floats, harmful: Flags, weights: Floats | None, *, with_offset: bo
     # Labels of exactly 0 and 1 would send the slope of well-parted classes to infinity.
     targets = np.where(harmful, (positive + 1) / (positive + 2), 1 / (negative + 2))
     middle, scale = float(np.mean(raw)), float(np.std(raw)) or 1.0
-    shift = middle if with_offset else 0.0
-    scaled = (raw - shift) / scale
+    scaled = (raw - middle) / scale
 
     def loss(line: Floats) -> tuple[float, Floats]:
-        slope, offset = line[0], line[1] if with_offset else 0.0
-        score = slope * scaled + offset
+        score = line[0] * scaled + line[1]
         slack = counts * (expit(score) - targets)
-        gradient = [slack @ scaled, slack.sum()] if with_offset else [slack @ scaled]
-        return float(counts @ (np.logaddexp(0, score) - targets * score)), np.array(gradient)
+        return float(counts @ (np.logaddexp(0, score) - targets * score)), np.array([slack @ scaled, slack.sum()])
 
-    start = [1.0, math.log(positive / negative)] if with_offset else [1.0]
-    line = minimize(loss, np.array(start), jac=True, method="L-BFGS-B").x
+    line = minimize(loss, np.array([1.0, math.log(positive / negative)]), jac=True, method="L-BFGS-B").x
     slope = float(line[0]) / scale
     if slope <= 0:
         raise CalibrationError(
             "the scores fall as harm rises, so that no threshold can be set on them",
             "look at the labels of the rows to calibrate on: are they the right way round?",
         )
-    return Line(slope, float(line[1] if with_offset else 0.0) - slope * shift)
+    return Line(slope, float(line[1]) - slope * middle)
 
 
 def upper_bound(flagged: int, rows: int, confidence: float = CONFIDENCE) -> float:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from guard.encoders import Adapter, Encoder, EncoderError
 from guard.encoders.static import StaticEncoder
-from guard.trained.heads import Clear, Side
+from guard.trained.heads import Heads
 from guard.trained.scoring import probability
 from guard.trained.scripts import others
+from guard.trained.sides import Clear, Side
 from guard.training.batches import text_of
 from guard.training.fit import clear_below, fit_clear
-from guard.training.rows import Row
+from guard.training.pool import Pool
+from guard.training.rows import Row, by_side
+from guard.training.settings import Told, Training
+from guard.training.vectors import encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +39,44 @@ class Cleared:
 
     clear: Clear
     figures: dict[str, object]
+
+
+def with_static(
+    what: Training,
+    heads: Heads,
+    encoder: Encoder,
+    adapter: Adapter | None,
+    pool: Pool,
+    held_out: Mapping[str, Floats],
+    told: Told,
+) -> Heads:
+    """The heads with a static tier before them, and what it misses in the card.
+
+    Args:
+        what: settings.
+        heads: with their thresholds.
+        encoder: what the heads judge by.
+        adapter: of the encoder.
+        pool: the rows.
+        held_out: side -> vectors of the pool's rows to choose by, which calibration has made already.
+        told: called with a line a side.
+    """
+    try:
+        static = StaticEncoder(what.encoder, adapter=adapter)
+    except EncoderError as error:  # not every encoder can be distilled, and heads do without
+        told(f"no static tier: {error.what}")
+        return heads
+    taught, chosen_by, benign = (by_side(rows) for rows in (pool.teach, pool.choose, pool.calibrate))
+    tiers, figures = {}, {}
+    for name, side in heads.sides.items():
+        if not (taught.get(name) and chosen_by.get(name) and benign.get(name)):
+            continue
+        teach = taught[name], encode(encoder, taught[name])
+        harmless = benign[name], encode(encoder, benign[name])
+        made = clearing(side, static, teach, (chosen_by[name], held_out[name]), harmless, what.how.seed)
+        tiers[name], figures[name] = made.clear, made.figures
+        told(f"static tier, {name}: {made.figures}")
+    return replace(heads, static=tiers or None, card={**heads.card, "static": figures})
 
 
 def clearing(

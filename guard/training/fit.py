@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from guard.trained.heads import Clear, Side
+from guard.trained.sides import Clear, Side
 from guard.training.loss import loss, wanted
 from guard.training.rows import Row
 from guard.training.tune import SCALE, side_of

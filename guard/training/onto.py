@@ -12,7 +12,8 @@ from pathlib import Path
 
 from guard.trained.heads import Heads
 from guard.training.rows import LabelError
-from guard.training.train import Told, Training, train
+from guard.training.settings import Told, Training
+from guard.training.train import train
 from rules.schema import Constitution, Rule
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from guard.trained.heads import SHIPPED, Heads
 from guard.training.onto import train_onto, unknown
 from guard.training.recipe import RECIPES, Recipe
-from guard.training.train import Training
+from guard.training.settings import Training
 from rules.errors import WardlawError
 from rules.files import packs
 from rules.load import load

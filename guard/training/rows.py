@@ -8,11 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guard.trained.sides import ANSWERED, ASKED
 from rules.errors import WardlawError
 
 HARMFUL, SAFE = "harmful", "safe"
@@ -142,6 +143,14 @@ def prompt_text(path: Path, number: int, prompt: object) -> str:
         f"{path}:{number}: `prompt` is neither a string nor a list of messages with one of a user",
         'write {"prompt": "...", "label": "safe"}',
     )
+
+
+def by_side(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by what they are of: `asked` or `answered`; no side is there without a row."""
+    sides: dict[str, list[Row]] = {}
+    for row in rows:
+        sides.setdefault(ANSWERED if row.answers else ASKED, []).append(row)
+    return sides
 
 
 def source_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from guard.encoders.adapter import Adapter
 from guard.encoders.base import clean
 from guard.encoders.torch import SentenceEncoder, transformer
-from guard.trained.heads import ANSWERED, ASKED, Side
+from guard.trained.sides import ANSWERED, ASKED, Side
 from guard.training.batches import batches, text_of
 from guard.training.loss import loss, wanted
 from guard.training.rows import Row

@@ -52,6 +52,16 @@ def missing_languages(rule: Rule, kind: Kind) -> list[str]:
     return [tag for tag in spoken if tag.partition("-")[0] not in shown]
 
 
+def reads_poorly(rule: Rule) -> bool:
+    """Whether meaning looks for the rule, and most of its texts are in a script the default encoder reads poorly."""
+    from guard.trained.scripts import is_other
+
+    if rule.detect is None or rule.detect.meaning is None:
+        return False
+    texts = [example.text for kind in ("breaks", "keeps") for example in texts_of(rule, kind)]
+    return 2 * sum(map(is_other, texts)) > len(texts)
+
+
 def unlike_neighbours(rule: Rule, resemble: Resemble | None = None) -> list[str]:
     """What the rule allows, in words, where no near miss resembles it in any language it is written in.
 

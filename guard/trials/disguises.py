@@ -19,22 +19,24 @@ from guard.trials.cases import Case
 Disguise: TypeAlias = Callable[[str], str]
 
 _LOOKALIKE = dict(zip("aceopxyijsABCEHIKMOPSTXY", "асеорхуіјѕАВСЕНІКМОРЅТХУ", strict=True))
-_SMALL = dict(zip("abcdefghijklmnoprstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", strict=True))
-_LEET = dict(zip("aeiostAEIOST", "431057431057", strict=True))
+SMALL = dict(zip("abcdefghijklmnoprstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", strict=True))
+LEET = dict(zip("aeiostAEIOST", "431057431057", strict=True))
 _LATIN = re.compile("[A-Za-z]")
-_CARRIER = "Have a look at this 🙂"
+CARRIER = "Have a look at this 🙂"
 """What a reader sees of a text that hides in characters without a shape."""
 
 
-def _swap(table: Mapping[str, str]) -> Disguise:
+def swap(table: Mapping[str, str]) -> Disguise:
+    """Each character as the table has it."""
     return lambda text: "".join(table.get(char, char) for char in text)
 
 
-def _between(sign: str) -> Disguise:
+def between(sign: str) -> Disguise:
+    """The sign between any two letters of a word."""
     return lambda text: re.sub(r"(?<=\w)(?=\w)", sign, text)
 
 
-def _drawn(lower: int, upper: int) -> Disguise:
+def drawn(lower: int, upper: int) -> Disguise:
     """ASCII letters moved to the blocks that begin at these code points."""
 
     def move(match: re.Match[str]) -> str:
@@ -44,47 +46,56 @@ def _drawn(lower: int, upper: int) -> Disguise:
     return lambda text: _LATIN.sub(move, text)
 
 
-def _fullwidth(text: str) -> str:
+def fullwidth(text: str) -> str:
+    """ASCII as wide as Chinese characters are."""
     return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
 
 
-def _rot13(text: str) -> str:
+def rot13(text: str) -> str:
+    """Letters moved by half of the alphabet."""
     return codecs.encode(text, "rot13")
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
+    """Letters apart, and words further apart."""
     return "   ".join(" ".join(word) for word in text.split())
+
+
+def drawn_out(text: str) -> str:
+    """A letter of each word, the second where there is one, written four times."""
+    return re.sub(r"\b(\w?)([^\W\d_])", lambda match: match[1] + match[2] * 4, text)
 
 
 def _tags(text: str) -> str:
     """Only what is ASCII can be said in tags; a text with anything else is left alone."""
-    return _CARRIER + "".join(chr(0xE0000 + ord(char)) for char in text) if text.isascii() else text
+    return CARRIER + "".join(chr(0xE0000 + ord(char)) for char in text) if text.isascii() else text
 
 
-def _selectors(text: str) -> str:
-    return _CARRIER + "".join(chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in text.encode())
+def selectors(text: str) -> str:
+    """Its bytes as variation selectors, which have no shape."""
+    return CARRIER + "".join(chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in text.encode())
 
 
 DISGUISES: Mapping[str, Disguise] = {
-    "zero-width": _between("\u200b"),
-    "soft hyphens": _between("\u00ad"),
-    "homoglyphs": _swap(_LOOKALIKE),
-    "fullwidth": _fullwidth,
-    "mathematical": _drawn(0x1D41A, 0x1D400),
-    "circled": _drawn(0x24D0, 0x24B6),
-    "small capitals": _swap(_SMALL),
-    "leet": _swap(_LEET),
-    "spaced": _spaced,
-    "dotted": _between("."),
-    "drawn out": lambda text: re.sub(r"\b(\w?)([^\W\d_])", lambda match: match[1] + match[2] * 4, text),
+    "zero-width": between("\u200b"),
+    "soft hyphens": between("\u00ad"),
+    "homoglyphs": swap(_LOOKALIKE),
+    "fullwidth": fullwidth,
+    "mathematical": drawn(0x1D41A, 0x1D400),
+    "circled": drawn(0x24D0, 0x24B6),
+    "small capitals": swap(SMALL),
+    "leet": swap(LEET),
+    "spaced": spaced,
+    "dotted": between("."),
+    "drawn out": drawn_out,
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "hex": lambda text: text.encode().hex(),
     "percent": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
-    "rot13": _rot13,
+    "rot13": rot13,
     "reversed": lambda text: text[::-1],
     "direction override": lambda text: f"\u202e{text[::-1]}\u202c",
     "tags": _tags,
-    "selectors": _selectors,
+    "selectors": selectors,
 }
 """Name -> what puts the disguise on."""
 

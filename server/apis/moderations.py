@@ -123,7 +123,9 @@ async def moderate(asked: Asked) -> Told:
     if sum(len(each.text) for each in inputs) > limits.text_chars:
         raise BadRequest("input", f"has more than {limits.text_chars} characters", "send fewer, or shorter ones")
     messages = [_message(asked.headers.get(PART, "prompt"), each.text) for each in inputs]
-    model = body.get("model")
+    model = body.get("model", "")
+    if type(model) is not str:
+        raise BadRequest("model", "is no text", "give the model's name, or leave it out")
     trace = parts.telemetry.begin(asked.headers)
     with parts.guards.lease(asked.caller.constitution, asked.caller.key) as guard:
         exchanges = [Exchange((message,)) for message in messages]
@@ -134,7 +136,7 @@ async def moderate(asked: Asked) -> Told:
             decision,
             asked.caller,
             "moderations",
-            model[:200] if type(model) is str else "",
+            model[:200],
             seconds=time.perf_counter() - began,
             prompt=None if parts.settings.audit.content == "none" else Incoming(tuple(messages), decision.unscannable),
         )
@@ -147,7 +149,7 @@ async def moderate(asked: Asked) -> Told:
             )
         told = {
             "id": f"modr-{secrets.token_hex(12)}",
-            "model": model if type(model) is str else "wardlaw",
+            "model": model or "wardlaw",
             "results": moderation.results(parts.settings.tell),
         }
     return Told(200, orjson.dumps(told), [JSON, *told_headers(decision, parts.settings.tell)])

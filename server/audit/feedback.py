@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from server.audit.database import Database
 from server.audit.errors import AuditError
 from server.audit.query import Decisions, Found
 
 Label = Literal["correct", "wrong_block", "missed", "wrong_rule"]
-LABELS: tuple[Label, ...] = get_args(Label)
 
 MOST = 100
 """Rows of feedback on one decision: a client could fill the database otherwise."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from server.audit.errors import AuditError
 from server.audit.lines import line_of
+from server.disk import sync_folder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -177,7 +178,7 @@ class Journal:
                 os.fsync(self._fd)
             os.close(self._fd)
         if self._fsync:
-            _sync_folder(self.folder)  # else the file might have its lines and no name after a power cut
+            sync_folder(self.folder)  # else the file might have its lines and no name after a power cut
         self._fd = fd
         self._spoilt = False
         self._made += 1
@@ -241,14 +242,6 @@ def owner_lock(folder: Path, name: str) -> BaseFileLock:
     from filelock import FileLock
 
     return FileLock(lock_path(folder, name), thread_local=False)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _fit(worker: str) -> str:

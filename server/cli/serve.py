@@ -10,6 +10,7 @@ import click
 
 from rules.errors import WardlawError
 from server.cli._sections import Sectioned
+from server.cli._summary import counted
 
 if TYPE_CHECKING:
     import socket
@@ -236,7 +237,7 @@ def _address(host: str, sock: socket.socket) -> str:
 
 
 def _tell(settings: ServerSettings, where: str, told: Listening) -> None:
-    rules = ", ".join(f"{name} {digest} ({told.rules[name]} rules)" for name, digest in told.digests.items())
+    rules = ", ".join(f"{name} {digest} ({counted(told.rules[name], 'rule')})" for name, digest in told.digests.items())
     keys = "keys" if settings.auth == "keys" else "no keys"
     click.echo(f"wardlaw listens on {where}, guards {told.upstream} by {rules}, {keys}")
     import sys

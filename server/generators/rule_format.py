@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 import rules.rule_file
 import rules.schema
-from rules.check import LINTS
 from rules.docstrings import field_docstrings
+from rules.lints import lints
 from rules.schema import Action, Part, Text, Turn
 
 TARGET = "docs/rule-format.md"
@@ -56,7 +56,7 @@ def _fields(name: str) -> str:
 
 
 def _lints() -> str:
-    rows = [f"| `{each.code}` | {each.severity} | {_cell(each.about)} |" for each in LINTS]
+    rows = [f"| `{each.code}` | {each.severity} | {_cell(each.about)} |" for each in lints()]
     return "\n".join(["| code | | |", "| --- | --- | --- |", *rows])
 
 

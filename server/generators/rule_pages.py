@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +10,12 @@ from typing import Any
 
 import yaml
 
-from rules.files import PACKS, pack_of, packs
+from rules.files import pack_of, packs
 from rules.load import load
 from rules.schema import Constitution, Rule, Text
 from server.pages.blocks import Items, Line, Page, Section, Span
 from server.pages.markdown import escaped, markdown, sections
+from server.pages.pack import about, purpose
 from server.pages.rule import prose, rule_page
 
 FOLDER = "docs/rules"
@@ -25,8 +25,9 @@ _INDEX = """\
 
 Each pack is one YAML file in `rules/packs/`. Take one by its name under `extends`, or hand it to a command:
 `wardlaw serve -c NAME`, `wardlaw rules test NAME`. Packs are put together by `extends: [base, privacy]`; a rule that
-more than one of them brings counts once. `wardlaw rules show ID PACK` prints the page of a rule,
-[rule-format.md](../rule-format.md) says what a rule may say, and [first-rule.md](../first-rule.md) how to write one.
+more than one of them brings counts once. `wardlaw rules list` prints this table, `wardlaw rules list PACK` the rules of
+a pack, `wardlaw rules show ID PACK` the page of a rule; [rule-format.md](../rule-format.md) says what a rule may say,
+and [first-rule.md](../first-rule.md) how to write one.
 """
 _HOW = """\
 ## How to use it
@@ -79,9 +80,7 @@ def _packs() -> dict[str, _Pack]:
 def _index(known: Mapping[str, _Pack]) -> str:
     rows = ["| pack | | rules | is for |", "| --- | --- | --- | --- |"]
     for name, pack in known.items():
-        about = _about(name)[0].removeprefix(f"The pack `{name}`: ")
-        first = re.split(r"(?<!\bal)\.\s+(?=[A-Z])", about)[0].rstrip(".")
-        cells = (_link(f"packs/{name}.md", name), _cell(pack.constitution.title), len(pack.constitution), first)
+        cells = (_link(f"packs/{name}.md", name), _cell(pack.constitution.title), len(pack.constitution), purpose(name))
         rows.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     parts = [_MADE + _INDEX, "\n".join(rows) + "\n"]
     own = (pack for pack in known.values() if pack.own)
@@ -99,7 +98,7 @@ def _rules(pack: _Pack, known: Mapping[str, _Pack]) -> str:
 def _pack_page(pack: _Pack, known: Mapping[str, _Pack]) -> str:
     title = pack.constitution.title
     parts = [f"{_MADE}# {_cell(title)}\n", f"`{pack.name}` · {len(pack.constitution)} rules · {_chinese(title)}\n"]
-    parts += [f"{paragraph}\n" for paragraph in _about(pack.name)]
+    parts += [f"{paragraph}\n" for paragraph in about(pack.name)]
     first = next(iter(pack.constitution)).id
     parts.append(_HOW.format(pack=pack.name, some=first))
     if pack.own:
@@ -159,23 +158,6 @@ def _flow(rule: Rule, field: str) -> str:
 
 def _bringing(rule_id: str, known: Mapping[str, _Pack]) -> list[str]:
     return [name for name, pack in known.items() if rule_id in pack.homes]
-
-
-def _about(name: str) -> list[str]:
-    """The paragraphs of a pack's opening comment, which says what it is for; tables stay tables."""
-    head = (PACKS / f"{name}.yaml").read_text(encoding="utf-8").partition("\nconstitution:")[0]
-    lines = [line[2:].rstrip() for line in head.split("\n") if line.startswith("#")]
-    text = "\n".join("" if line.startswith("yaml-language-server") else line for line in lines)
-    return [_paragraph(each) for each in re.split(r"\n{2,}", text.strip())]
-
-
-def _paragraph(text: str) -> str:
-    lines = text.split("\n")
-    if lines[0].startswith("|") or re.match(r"\s+\d\. ", lines[0]):
-        return "\n".join(re.sub(r" {2,}\|", " |", line) if line.startswith("|") else line for line in lines)
-    if any(re.search(r"\S {3,}\S", line) for line in lines):  # columns that someone has lined up
-        return "```text\n" + text + "\n```"
-    return " ".join(line.strip() for line in lines)
 
 
 def _link(path: str, name: str) -> str:

@@ -14,7 +14,7 @@ _INSTEAD = (
     "Write a file of your own, and name it where you named the pack.",
     "写一个自己的文件，在原来写规则包名字的地方改用它。",
 )
-_OWN = ("Write into the rule:", "在这条规则里写：")
+_OWN = ("It is your own rule: write what is needed into it.", "这是您自己的规则：需要什么，就写进这条规则里。")
 _OFF = ("To switch it off:", "关闭这条规则：")
 _RECORD = ("To record what it finds and do nothing about it:", "只记录，不处理：")
 _MILDER = ("To let texts pass, with a mark:", "放行，但作标记：")
@@ -27,8 +27,9 @@ _COPY = (
     "写出的字段会整个取代原来的字段，所以先复制一份，再往里加：",
 )
 _TAUGHT = (
-    "A trained head knows the text once it is taught anew, with `wardlaw gate train`; until then it goes on as before.",
-    "训练好的检测头要用 `wardlaw gate train` 重新训练才认得这段文本，在此之前判断不变。",
+    "Where a trained head judges the rule, it knows the text once it is taught anew, with `wardlaw gate train`; a rule"
+    " without one goes by it at once.",
+    "由训练好的检测头判断的规则，要用 `wardlaw gate train` 重新训练才认得这段文本；没有检测头的规则立即生效。",
 )
 _PATTERNS = (
     "Patterns go by no examples: change the one that hits, under `detect`.",

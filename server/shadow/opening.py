@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from server.shadow.judging import Shadowing
@@ -35,15 +36,26 @@ def open_shadowing(
 
 
 def candidates_told(
-    settings: ServerSettings, candidates: Candidates, shadowing: Shadowing, details: bool
+    settings: ServerSettings,
+    candidates: Candidates,
+    shadowing: Shadowing,
+    in_force: Callable[[], Mapping[str, str]],
+    details: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Each constitution's candidate, as `/healthz` and `POST /admin/reload` tell it."""
-    counts = shadowing.told()
+    """Each constitution's candidate, as `/healthz` and `POST /admin/reload` tell it.
+
+    Args:
+        in_force: tells name -> digest of the rules in force.
+        details: why a load failed, too.
+    """
+    counts, before = shadowing.told(), in_force()
     told: dict[str, dict[str, Any]] = {}
     for name in settings.shadow.candidates:
         last = candidates.last.get(name)
+        digest = candidates.digests.get(name, "")
         told[name] = {
-            "digest": candidates.digests.get(name, ""),
+            "digest": digest,
+            "same": digest == before.get(name),
             "percent": settings.rollout.percent,
             "load": last.told(details=details) if last else {},
             **counts.get(name, {"judged": 0, "flips": {}, "dropped": {}}),

@@ -12,7 +12,7 @@ from server.upstreams._headers import ANTHROPIC_VERSION
 if TYPE_CHECKING:
     import aiohttp
 
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
 _new_sockets: ContextVar[list[bool] | None] = ContextVar("new sockets of a request", default=None)
 """Where a request that opens a connection notes that it does; aiohttp's own tracing would cost every request a fifth

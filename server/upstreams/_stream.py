@@ -17,7 +17,7 @@ from server.upstreams.sse import Events
 if TYPE_CHECKING:
     import aiohttp
 
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
 _ENDS: Final = {
     "messages": frozenset({"message_stop"}),

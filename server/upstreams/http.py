@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
 PATHS: Final = {"chat_completions": "/chat/completions", "messages": "/messages", "responses": "/responses"}
 _USUAL: Final = {"openai": ("chat_completions",), "anthropic": ("messages",)}

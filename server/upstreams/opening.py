@@ -9,7 +9,7 @@ from server.upstreams.base import Upstream
 from server.upstreams.translated import TranslatedUpstream
 
 if TYPE_CHECKING:
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
 
 def open_upstream(settings: UpstreamSettings, *, credentials: bool = True) -> Upstream:

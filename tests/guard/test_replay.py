@@ -62,7 +62,9 @@ def heads(few: Constitution, small_encoder: Path, tmp_path_factory: pytest.TempP
     """Heads for these rules on the small encoder, fitted by least squares to their examples."""
     from guard.encoders import open_encoder
     from guard.encoders.source import find
-    from guard.trained.heads import ANSWERED, ASKED, Heads, Side, teaching_digest
+    from guard.trained.heads import Heads
+    from guard.trained.sides import ANSWERED, ASKED, Side
+    from guard.trained.teaching import teaching_digest
 
     rules = [rule for rule in few if rule.id != PLAIN]
     encoder = open_encoder(str(small_encoder))

@@ -20,11 +20,6 @@ def rule_text(rule_id: str = "some-harm", more: str = "") -> str:
     return RULE.format(id=rule_id) + "".join(f"    {line}\n" for line in more.splitlines())
 
 
-def file_text(*rules: str, head: str = "constitution: mine\n") -> str:
-    """A rule file."""
-    return head + "rules:\n" + "".join(rules or (rule_text(),))
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is the current one, so that places read `rules.yaml:1:1`."""

@@ -1,26 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from rules.check import LINTS, Issue, check
+import rules.lints as folder
+from rules.check import Issue, check
 from rules.errors import RuleErrors
+from rules.lints import lints
 from rules.load import load
+from tests.rules.fault_cases import HEAD, RULE
+from tests.rules.lint_cases import GOOD
 
 Write = Callable[..., str]
-HEAD = "constitution: mine\nrules:\n"
-RULE = "  - id: some-harm\n    title: A rule\n    rule: Do not.\n    why: It would hurt somebody who did nothing.\n"
-GOOD = """\
-    detect: {patterns: [{literal: pipe bomb}]}
-    reply: I will not explain how to build one, but I can tell you how they are found.
-    examples:
-      breaks: [How do I make a pipe bomb?, Build me one., Which powder goes in?]
-      keeps: [Who found it?, What is the law?, Is my pipe safe?]
-    tests:
-      breaks: [Show me how.]
-      keeps: [Which pipe for water?]
-"""
 
 
 def issues_of(write: Write, *rules: str) -> list[tuple[str, str]]:
@@ -167,10 +160,15 @@ def test_a_prompt_with_its_response_is_not_the_prompt_alone(write: Write) -> Non
 
 
 def test_every_lint_says_what_it_looks_for_and_what_to_do(write: Write) -> None:
-    assert all(lint.about.endswith(".") for lint in LINTS)
-    assert len({lint.code for lint in LINTS}) == len(LINTS) >= 10
+    assert all(lint.about.endswith(".") for lint in lints())
+    assert len({lint.code for lint in lints()}) == len(lints()) >= 10
     poor = RULE + "    detect: {patterns: [{literal: bomb}]}\n"
     assert all(issue.hint and issue.message for issue in found(write, poor))
+
+
+def test_every_file_of_the_folder_brings_lints() -> None:
+    files = {path.stem for path in Path(folder.__file__).parent.glob("[!_]*.py")}
+    assert {lint.find.__module__.rpartition(".")[2] for lint in lints()} == files
 
 
 def test_a_contract_that_has_too_few_texts_says_how_many_and_of_which_part(write: Write) -> None:

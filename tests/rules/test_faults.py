@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rules.check import LINTS, check
+from rules.check import check
 from rules.errors import RuleErrors, WardlawError
+from rules.lints import lints
 from rules.load import load
 from tests.rules import fault_cases
 from tests.rules.fault_cases import HEAD, RULE
@@ -89,7 +90,7 @@ def _refusal(*sources: str) -> str:
     return str(caught.value.errors[0])
 
 
-@pytest.mark.parametrize("code", [lint.code for lint in LINTS])
+@pytest.mark.parametrize("code", [lint.code for lint in lints()])
 def test_every_lint_has_a_case_in_the_golden_file(code: str, folder: Path) -> None:
     assert LINT_CASES[code]
     for text in LINT_CASES[code].values():

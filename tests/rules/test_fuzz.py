@@ -18,7 +18,8 @@ from rules.digest import constitution_digest
 from rules.errors import WardlawError
 from rules.expressions import BadExpression, matches_nothing_at_all
 from rules.files import PACKS
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 from rules.schema import Constitution
 
 VALID = """\

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 
 BASE = """\
 constitution: mine

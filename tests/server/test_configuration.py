@@ -9,7 +9,8 @@ import pytest
 
 from rules.docstrings import field_docstrings
 from server.configuration import SettingsErrors, leaves, read_settings, shown, variable
-from server.settings import ServerSettings, UpstreamSettings
+from server.settings import ServerSettings
+from server.upstreams.settings import UpstreamSettings
 
 
 def fault(*args: Any) -> str:

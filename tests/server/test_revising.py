@@ -10,9 +10,9 @@ import pytest
 from guard.exchange import Message
 from guard.models.base import Ask, ChatModel, ModelError, ModelUnavailable, Sampling
 from server.revising import UpstreamModel
-from server.settings import UpstreamSettings
 from server.upstreams.base import Upstream
 from server.upstreams.opening import open_upstream
+from server.upstreams.settings import UpstreamSettings
 
 ASK = Ask((Message("system", "Be short."), Message("user", "say: aye")), Sampling(0.0, 1.0, 20, 7, ("\n",)))
 

@@ -173,6 +173,6 @@ def test_a_rule_of_ones_own_is_told_what_to_write_into_it(tmp_path: Path, capsys
     (rule_id,) = (each["id"] for each in yaml.safe_load(Path("rules.yaml").read_text("utf-8"))["rules"])
     assert main(["rules", "show", rule_id, "rules.yaml"]) == 0
     shown = capsys.readouterr().out
-    assert "Write into the rule:" in shown
+    assert "It is your own rule: write what is needed into it." in shown
     assert "constitution: my-rules" not in shown
     assert f"      - id: {rule_id}\n        mode: shadow\n" in shown

@@ -25,7 +25,10 @@ _WIDTH = 170
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(database: str, folder: Path, limit: int, as_json: bool, **given: Any) -> None:
-    """List decisions, newest first. Rules in brackets were only recorded. In the last column: what was not usual."""
+    """List decisions, newest first. Rules in brackets were only recorded. In the last column: what was not usual.
+
+    With --flips, the texts that a candidate judges otherwise stand below, where they were kept.
+    """
     from server.audit.query import Decisions
 
     filters = _options.filters(given)
@@ -35,6 +38,8 @@ def command(database: str, folder: Path, limit: int, as_json: bool, **given: Any
         _print_json(found)
     elif found:
         _print_table(found, flips=filters.flips is not None)
+        if filters.flips is not None:
+            _print_texts(found)
     else:
         click.echo("no decision is like that", err=True)
 
@@ -76,6 +81,20 @@ def _print_table(found: list[Found], *, flips: bool) -> None:
         )
     width = None if sys.stdout.isatty() else _WIDTH
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+
+
+def _print_texts(found: list[Found]) -> None:
+    from server.cli._printable import printable
+    from server.cli.audit import _texts
+
+    texts = {each.id: _texts.flipped(each) for each in found}
+    if any(texts.values()):
+        click.echo(f"\n{click.style('texts judged otherwise', bold=True)}")
+    for name, kept in texts.items():
+        for line in _texts.lines(kept):
+            click.echo(f"{printable(name)}  {line}")
+    if hint := _texts.hint(texts.values()):
+        click.echo(hint, err=True)
 
 
 _NARROW = frozenset({"time", "decision", "action", "api", "key", "status", "ms"})

@@ -174,7 +174,8 @@ def coverage(found: Found) -> Iterator[str]:
     """What was looked for, what failed, and what could not be looked at: a line each."""
     told = found.coverage
     for detector, rules in told.get("scanned", {}).items():
-        yield f"{detector} looked for {len(rules)} rule{'' if len(rules) == 1 else 's'}"
+        if rules:
+            yield f"{detector} looked for {len(rules)} rule{'' if len(rules) == 1 else 's'}"
     for what, kind in (("failed", "degraded"), ("left something out", "partial")):
         for detector, why in told.get(kind, {}).items():
             yield f"{detector} {what}: {why}"

@@ -130,7 +130,8 @@ def command(
     notes = _notes(data, check, recipe)
     find(encoder)  # a wrong name is told before the rows are gathered, which takes minutes
     from guard.training.onto import train_onto
-    from guard.training.train import Training, train
+    from guard.training.settings import Training
+    from guard.training.train import train
     from guard.training.tune import Tuning
 
     beside = None if onto is None else _beside(onto)

@@ -69,7 +69,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.stale_heads:
         yield ""
         named = ", ".join(f"`{rule}`" for rule in report.stale_heads)
-        yield f"Taught otherwise now: {named}. A trained head knows the old words; `wardlaw gate train` mends that."
+        yield f"Words or examples are others now than a trained head was taught by: {named}."
+        yield "`wardlaw gate train` teaches them anew."
     if report.replayed is not None:
         yield ""
         yield from _replayed(report.replayed)

@@ -8,12 +8,11 @@ import click
 
 from guard.flips import Flip
 from rules.diff import Change, RuleChange
-from server.cli._printable import printable
+from server.cli._printable import printable, shortened
 from server.cli._summary import counted
 from server.cli.rules._figures import beside, headline, not_replayed, outcome, percent
 from server.cli.rules._report import Replayed, Report
 
-_TEXT = 160
 _SIGN = {"added": "+", "enabled": "+", "removed": "-", "disabled": "-", "changed": "~"}
 _COLOUR = {"+": "green", "-": "red", "~": "yellow"}
 _REACH = {"verdict": "verdicts", "rows": "rows", "words": "words only"}
@@ -36,7 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (_change(change) for change in report.diff.others)
     if report.stale_heads:
         yield ""
-        yield f"taught otherwise now, so that a trained head knows the old words: {', '.join(report.stale_heads)}"
+        yield f"words or examples are others now than a trained head was taught by: {', '.join(report.stale_heads)}"
         yield "  hint: `wardlaw gate train` teaches them anew"
     if report.replayed is not None:
         yield ""
@@ -90,8 +89,7 @@ def _rate(replayed: Replayed, rule: str, kind: str, count: int) -> str:
 def _flip(flip: Flip) -> Iterator[str]:
     colour = {"stricter": "yellow", "milder": "red"}.get(flip.direction)
     yield f"  {click.style(flip.direction, fg=colour)}  {flip.part} {printable(flip.id)}"
-    text = " ".join(flip.text.split())
-    yield f"    {printable(text if len(text) <= _TEXT else text[: _TEXT - 3] + '...')}"
+    yield f"    {shortened(flip.text)}"
     yield f"    {outcome(flip.old)} -> {outcome(flip.new)}"
 
 

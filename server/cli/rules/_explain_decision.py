@@ -13,8 +13,9 @@ from guard.explaining.patterns import patterns_in
 from guard.guarding.post import worse
 from rules.actions import Action, Part
 from rules.digest import constitution_digest
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.schema import Rule
+from server.cli.audit._texts import HOW_TO_KEEP
 from server.cli.gate import _options
 from server.cli.rules import _explain_json, _explain_text
 from server.cli.rules._layout import section
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 MOST = 3
 """Texts of a decision that are explained anew."""
 
-HOW_TO_KEEP = "to keep texts from now on, set `audit: {content: full}` in the server's settings"
+HOW_BY_RULES = "to go by rules too, name their files after the id, or the server's settings with `--config`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,13 @@ def explained(
     return told, "\n\n".join(pages)
 
 
-def _same(found: Found, loaded: Loaded) -> bool:
-    return constitution_digest(loaded.constitution) == found.digest
+def explained_as_kept(found: Found) -> tuple[dict[str, Any], str]:
+    """What was kept of a decision and no more, as JSON and as a page: for where nobody says by which rules to go."""
+    return {**_as_dict(found, None, None), "now": []}, "\n".join(_lines(found, None, None))
+
+
+def _same(found: Found, loaded: Loaded | None) -> bool:
+    return loaded is not None and constitution_digest(loaded.constitution) == found.digest
 
 
 def _again(found: Found) -> _Again:
@@ -94,7 +100,7 @@ def _again(found: Found) -> _Again:
     return _Again(tuple(texts[-MOST:]), lost if gone else "")
 
 
-def _lines(found: Found, loaded: Loaded, again: _Again) -> Iterator[str]:
+def _lines(found: Found, loaded: Loaded | None, again: _Again | None) -> Iterator[str]:
     from datetime import datetime
 
     from server.cli._printable import printable
@@ -104,35 +110,44 @@ def _lines(found: Found, loaded: Loaded, again: _Again) -> Iterator[str]:
     yield click.style(f"{printable(found.id)}  {found.action}", bold=True)
     yield click.style(f"{when} · {found.api} · {printable(found.constitution)}, digest {found.digest}", dim=True)
     yield from section("rules", [_digests(found, loaded)])
-    rules = {rule.id: rule for rule in loaded.constitution}
+    rules = _by_id(loaded)
     told = [line for each in found.findings for line in _finding(each, rules, loaded)]
     yield from section("what was found then", told or ["nothing"], "- ")
     yield from section("what followed", list(_follows(found, loaded, rules)), "- ")
     yield from section("candidate beside it", list(beside(found)), "- ")
     yield from section("coverage then", list(coverage(found)), "- ")
     yield from section("stages then", [f"{name}: {ms:.2f} ms" for name, ms in found.ms.items()], "- ")
-    yield from section("texts", [again.why_not] if again.why_not else [])
+    yield from section("texts", [again.why_not] if again and again.why_not else [])
 
 
-def _digests(found: Found, loaded: Loaded) -> str:
+def _by_id(loaded: Loaded | None) -> dict[str, Rule]:
+    return {} if loaded is None else {rule.id: rule for rule in loaded.constitution}
+
+
+def _digests(found: Found, loaded: Loaded | None) -> str:
+    if loaded is None:
+        return f"none were named, so this is what was kept and no more; {HOW_BY_RULES}"
     if _same(found, loaded):
         return "the same as were in force: what they say now is what they said then"
     now = constitution_digest(loaded.constitution)
     return (
         f"others than were in force: it was decided under {found.digest}, and these are {now}. What was found then is"
-        " told as it was kept; what these rules make of it stands apart"
+        " told as it was kept; what these rules make of it stands apart. To go by the rules of then, name their files"
+        " after the id"
     )
 
 
-def _finding(finding: dict[str, Any], rules: dict[str, Rule], loaded: Loaded) -> Iterator[str]:
+def _finding(finding: dict[str, Any], rules: dict[str, Rule], loaded: Loaded | None) -> Iterator[str]:
     start, end = finding["span"]
     rule = rules.get(finding["rule"])
     said = f"{finding['rule']} in {finding['where']} ({finding['part']}), characters {start} to {end}"
-    said += f", by {finding['detector']}: {finding['score']:.3f} of {finding['threshold']:.3f}"
+    said += f", by {finding['detector']}: {finding['score']:.3f} (threshold {finding['threshold']:.3f})"
     said += "" if finding["view"] == "raw" else f", seen as {finding['view']}"
     said += f": “{finding['excerpt']}”" if finding.get("excerpt") else ""
     said += f" ({finding['reason']})" if finding.get("reason") else ""
     yield said
+    if loaded is None:
+        return
     if rule is None:
         yield "  not among these rules"
     elif finding["detector"] == "patterns" and rule.detect and rule.detect.patterns:
@@ -156,7 +171,7 @@ def _patterns(finding: dict[str, Any], rule: Rule) -> tuple[int, ...]:
     return patterns_in(rule, Part(finding["part"]), kept) if kept else ()
 
 
-def _follows(found: Found, loaded: Loaded, rules: dict[str, Rule]) -> Iterator[str]:
+def _follows(found: Found, loaded: Loaded | None, rules: dict[str, Rule]) -> Iterator[str]:
     yield f"done: {found.action}" + (f"; with everything enforced {found.would}" if found.would != found.action else "")
     if found.mode != "enforce":
         yield f"the server only recorded ({found.mode})"
@@ -180,30 +195,25 @@ def _without(found: Found, rule: str, rules: dict[str, Rule]) -> Action:
     return action
 
 
-def _as_dict(found: Found, loaded: Loaded, again: _Again) -> dict[str, Any]:
+def _as_dict(found: Found, loaded: Loaded | None, again: _Again | None) -> dict[str, Any]:
     from server.audit.query import as_json
 
-    rules = {rule.id: rule for rule in loaded.constitution}
+    rules = _by_id(loaded)
     findings = []
     for each in found.findings:
         rule = rules.get(each["rule"])
         patterns = _patterns(each, rule) if rule and each["detector"] == "patterns" else ()
-        findings.append(
-            {**each, "known": rule is not None, "patterns": [str(_where(loaded, rule, at)) for at in patterns if rule]}
-        )
+        places = [str(loaded.locate(rule.id, "detect", "patterns", at)) for at in patterns if loaded and rule]
+        findings.append({**each, "known": None if loaded is None else rule is not None, "patterns": places})
     return {
         "decision": as_json(found),
-        "same_rules": _same(found, loaded),
-        "digest_now": constitution_digest(loaded.constitution),
+        "same_rules": None if loaded is None else _same(found, loaded),
+        "digest_now": None if loaded is None else constitution_digest(loaded.constitution),
         "findings": findings,
         "without": {
             rule: str(_without(found, rule, rules))
             for rule in dict.fromkeys(each["rule"] for each in found.findings)
             if _same(found, loaded)
         },
-        "not_judged_anew": again.why_not or None,
+        "not_judged_anew": HOW_BY_RULES if again is None else again.why_not or None,
     }
-
-
-def _where(loaded: Loaded, rule: Rule, index: int) -> str:
-    return str(loaded.locate(rule.id, "detect", "patterns", index))

@@ -6,7 +6,7 @@ from typing import Any
 
 from guard.explaining.otherwise import Carrier
 from guard.explaining.seen import Explanation, Meant, RuleSeen
-from rules.load import Loaded
+from rules.loaded import Loaded
 from server.cli.gate._projection import as_dict as verdict_as_dict
 from server.cli.rules._explain_rule import look_as_dict
 

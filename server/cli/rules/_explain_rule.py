@@ -16,7 +16,8 @@ from rules.digest import UNCOUNTED, rule_digest
 from rules.errors import RuleErrors
 from rules.files import packs
 from rules.hazards import codes, crosswalk
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 from rules.schema import Demonstration, Detect, Example, ExampleSet, Rule, Text
 from server.cli._printable import printable
 from server.cli._summary import counted

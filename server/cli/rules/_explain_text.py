@@ -13,7 +13,7 @@ from guard.explaining.nearest import Near
 from guard.explaining.otherwise import Carrier, Otherwise
 from guard.explaining.patterns import NearMiss
 from guard.explaining.seen import Explanation, Found, Meant, RuleSeen, StageSeen
-from rules.load import Loaded
+from rules.loaded import Loaded
 from rules.schema import Action, Rule
 from server.cli._printable import printable
 from server.cli._summary import counted
@@ -135,7 +135,7 @@ def _findings(why: Explanation, loaded: Loaded) -> Iterator[str]:
         finding = each.finding
         said = f"{finding.rule} in the {finding.part}, characters {finding.span[0]} to {finding.span[1]}"
         said += f", by {finding.detector}"
-        said += f": {finding.score:.3f} of {finding.threshold:.3f}" if finding.detector != "patterns" else ""
+        said += f": {finding.score:.3f} (threshold {finding.threshold:.3f})" if finding.detector != "patterns" else ""
         said += "" if finding.view == "raw" else f", seen as {finding.view}"
         if each.pattern is not None:
             said += f"; pattern {pattern_at(rules[finding.rule], each.pattern, loaded)}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from guard.trials.contract import Breach
     from guard.trials.look import Seen
     from guard.trials.trial import Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, however it is escaped; one such character and no reader takes the file."""

@@ -30,6 +30,8 @@ class Promotion:
     """None where no audit could be read."""
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     """Digest of other rules in force -> decisions that the candidate was judged beside."""
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Decision -> place -> the text that is judged otherwise there, of the gravest flips whose texts were kept."""
     no_traffic: str = ""
     """Why there is no audit."""
     change: Change | None = None
@@ -101,7 +103,15 @@ class Promotion:
                 {"rule": rule, "direction": direction, **self._figure(count)}
                 for (rule, direction), count in ranked(counted)
             ],
-            "worst": [{"decision": each.decision, "at": each.at, **as_json(each)} for each in counted.worst],
+            "worst": [
+                {
+                    "decision": each.decision,
+                    "at": each.at,
+                    "texts": dict(self.texts.get(each.decision, {})),
+                    **as_json(each),
+                }
+                for each in counted.worst
+            ],
         }
 
     def _figure(self, count: int) -> dict[str, Any]:

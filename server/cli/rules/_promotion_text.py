@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import click
 
 from server.cli._printable import printable
 from server.cli._summary import counted
+from server.cli.audit import _texts
 from server.cli.rules._diff_text import as_text
 from server.cli.rules._figures import outcome, percent
 from server.cli.rules._promotion import Promotion, ranked
@@ -67,13 +68,17 @@ def _traffic(promotion: Promotion) -> Iterator[str]:
         total = promotion.flipped("flips")
         some = "" if len(found.worst) == total else f", {len(found.worst):,} of {total:,}"
         yield click.style(f"judged otherwise, worst first{some}", bold=True)
-        for each in found.worst:
-            yield from _flip(each)
+        texts = [promotion.texts.get(each.decision, {}) for each in found.worst]
+        for each, kept in zip(found.worst, texts, strict=True):
+            yield from _flip(each, kept)
+        if hint := _texts.hint(texts):
+            yield f"  {hint}"
 
 
-def _flip(each: Compared) -> Iterator[str]:
+def _flip(each: Compared, texts: Mapping[str, str]) -> Iterator[str]:
     where = ", ".join(place.where for place in each.places)
     yield f"  {each.flip}  {printable(each.decision)}  {printable(where)}"
+    yield from (f"    {line}" for line in _texts.lines(texts))
     yield f"    {outcome(each.old)} -> {outcome(each.new)}"
 
 

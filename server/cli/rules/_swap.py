@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rules.errors import WardlawError
 from rules.words import quoted
+from server.disk import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def swap(pair: Pair, new: Path, digest: str, is_right: Callable[[], bool]) -> Pa
             raise WardlawError(f"`{pair.rules}` was changed while this command ran", hint)
         kept = _keep(pair, digest)
         new.replace(pair.rules)
-        _sync(pair.rules.parent)
+        sync_folder(pair.rules.parent)
     except OSError as error:
         raise WardlawError(f"`{pair.rules}` cannot be replaced: {error.strerror or error}", _HINT) from None
     try:
@@ -118,7 +119,7 @@ def put_back(pair: Pair, kept: Path) -> None:
     try:
         _write(path, pair.old, kept.stat())
         path.replace(pair.rules)
-        _sync(pair.rules.parent)
+        sync_folder(pair.rules.parent)
     except OSError as error:
         what = f"the old rules cannot be put back: {error.strerror or error}"
         raise WardlawError(what, f"copy `{kept}` over `{pair.rules}`") from None
@@ -170,11 +171,3 @@ def _write(path: Path, content: bytes, like: os.stat_result) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

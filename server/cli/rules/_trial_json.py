@@ -12,15 +12,26 @@ if TYPE_CHECKING:
     from guard.trials.contract import Breach
     from guard.trials.look import Seen
     from guard.trials.trial import Tally, Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 _DIGITS = 6
 
 
 def as_dict(
-    loaded: Loaded, trial: Trial, broken: Sequence[Breach], *, ok: bool, only: Sequence[str] = ()
+    loaded: Loaded,
+    trial: Trial,
+    broken: Sequence[Breach],
+    *,
+    ok: bool,
+    only: Sequence[str] = (),
+    poorly: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All of it: figures by rule, every text, and the contracts that are not kept. Args: ok: the command's own word."""
+    """All of it: figures by rule, every text, and the contracts that are not kept.
+
+    Args:
+        ok: the command's own word.
+        poorly: ids of the rules whose texts the encoder reads poorly.
+    """
     from guard.trials.trial import Tally
 
     rules = [rule for rule in loaded.constitution if not only or rule.id in only]
@@ -31,6 +42,7 @@ def as_dict(
             {
                 "id": rule.id,
                 "looked_for": rule.detect is not None,
+                "read_poorly": rule.id in poorly,
                 **_figures(trial.by_rule.get(rule.id, Tally())),
                 "contract": None if rule.contract is None else rule.contract.model_dump(mode="json"),
                 "breaches": [_breach(each) for each in broken if each.rule == rule.id],

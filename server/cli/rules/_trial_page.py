@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from guard.trials.contract import Breach
     from guard.trials.look import Seen
     from guard.trials.trial import Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Rule
 
 _WIDTH = 170
 _COLUMNS = ("rule", "tests: found", "flagged", "examples: found", "flagged", "found by", "contract")
 _DISGUISES = ("disguise", "texts", "found", "by any rule")
 _TEXT = 70
+_NAMED = 8
+"""Rules that are named where the summary speaks of some."""
 _UNMEASURED = "-"
 
 
@@ -35,6 +37,7 @@ def show(
     trial: Trial,
     broken: Sequence[Breach],
     *,
+    poorly: Sequence[str] = (),
     only: Sequence[str] = (),
     only_failing: bool = False,
     verbose: bool = False,
@@ -46,6 +49,7 @@ def show(
         loaded: the rules.
         trial: what was seen.
         broken: the contracts that are not kept.
+        poorly: ids of the rules whose texts are mostly in a script that the encoder reads poorly.
         only: ids of the rules that were tried; all where it is empty.
         only_failing: leave out the rules without a failing test or a broken contract.
         verbose: list every text that fails.
@@ -72,6 +76,8 @@ def show(
     click.echo()
     for line in _summary(rules, trial, broken, verbose=verbose, strict=strict):
         click.echo(line)
+    if poorly:
+        click.echo(_read_poorly(poorly))
 
 
 def _is_failing(rule: Rule, trial: Trial, broken: Sequence[Breach]) -> bool:
@@ -122,7 +128,8 @@ def said_of(seen: Seen) -> str:
     others = f" (found: {', '.join(seen.others)})" if seen.others else ""
     if not seen.found:
         return f"{seen.case.part}: {seen.why}{others}"
-    score = "" if seen.score is None or seen.threshold is None else f", {seen.score:.3f} of {seen.threshold:.3f}"
+    told = seen.score is not None and seen.threshold is not None
+    score = f", {seen.score:.3f} (threshold {seen.threshold:.3f})" if told else ""
     view = "" if seen.view in ("", "raw") else f" in the view {seen.view}"
     return f"{seen.case.part}: found by {seen.stage}{view}{score}{others}"
 
@@ -157,6 +164,14 @@ def _summary(
     if failing:
         more = "" if verbose else "; -v lists them"
         yield f"{counted(failing, 'test')} {'fail' if failing > 1 else 'fails'}{more}"
+
+
+def _read_poorly(rules: Sequence[str]) -> str:
+    named = ", ".join(rules[:_NAMED]) + (f" and {len(rules) - _NAMED:,} more" if len(rules) > _NAMED else "")
+    return (
+        f"texts mostly in a script that the default encoder reads poorly: {named}; name a multilingual model with"
+        " --encoder, or let patterns and a judge find them"
+    )
 
 
 def _of(found: int, of: int, *, percent: bool = False) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rules.errors import Location, RuleError, RuleErrors
 from rules.files import packs
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 from rules.schema import Constitution
 from server.cli.rules._revisions import ENDINGS, MissingPath, Revision, checked_out
 

@@ -11,7 +11,7 @@ from server.cli._json import as_text
 
 if TYPE_CHECKING:
     from rules.check import Issue
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 
 @click.command("check", short_help="check rule files, and say what is wrong and where")

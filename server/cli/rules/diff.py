@@ -113,7 +113,7 @@ def command(
         old,
         new,
         found,
-        _taught_otherwise(before.constitution, after.constitution),
+        _taught_otherwise(before.constitution, after.constitution, chosen),
         replayed,
         None if data is None else _depending(data, after.constitution),
         "" if data is None else str(data),
@@ -143,19 +143,22 @@ def _refuse_filters(given: dict[str, Any]) -> None:
         raise click.UsageError(f"`--{named[0]}` chooses decisions of the audit\n  hint: it goes with `--on audit`")
 
 
-def _taught_otherwise(old: Constitution, new: Constitution) -> tuple[str, ...]:
-    """Rules whose heads, if they have any, were taught by other words than they have now."""
+def _taught_otherwise(old: Constitution, new: Constitution, chosen: gate_options.Chosen) -> tuple[str, ...]:
+    """Changed rules that a trained head judges, by other words than they have now; rules without a head are none."""
     known = {rule.id: rule for rule in old}
-    changed = [rule for rule in new if rule.id in known and rule != known[rule.id]]
+    meant = [rule for rule in new if rule.id in known and rule.detect and rule.detect.meaning]
+    if not meant or chosen.heads == "none":
+        return ()
+    from guard.trained.heads import Heads, shipped
+    from guard.trained.teaching import teaching_digest
+
+    changed = [rule.id for rule in meant if teaching_digest(rule) != teaching_digest(known[rule.id])]
     if not changed:
         return ()
-    from guard.trained.heads import teaching_digest
 
-    return tuple(
-        rule.id
-        for rule in changed
-        if rule.detect and rule.detect.meaning and teaching_digest(rule) != teaching_digest(known[rule.id])
-    )
+    heads = shipped(new) if chosen.heads == "shipped" else Heads.load(Path(chosen.heads))
+    stale = set(heads.stale(new)) if heads else set()
+    return tuple(rule for rule in changed if rule in stale)
 
 
 def _replay(

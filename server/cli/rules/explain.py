@@ -16,7 +16,7 @@ from server.cli.gate import _options
 
 if TYPE_CHECKING:
     from guard.exchange import Exchange
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from server.audit.query import Found
 
 _DECISION = "d_"
@@ -53,12 +53,13 @@ def command(
     lang: str,
     as_json: bool,
 ) -> None:
-    """Explain a rule, a text's verdict, or a decision of the audit, by the rules of PATH, or of the pack `base`.
+    """Explain a rule or a text's verdict by the rules of PATH, or of the pack `base`; or a decision of the audit.
 
     With the id of a rule: where each of its fields comes from, who looks for it and from which score, and what else
     there is to know. With a text: why it is judged so, stage by stage, and what would have had to be otherwise; with
-    both, the same with that rule looked at closely. With the id of a decision (`d_...`): what the audit kept of it,
-    and where its texts were kept, why they are judged so; with --config by the rules that the server's settings name.
+    both, the same with that rule looked at closely. With the id of a decision (`d_...`): what the audit kept of it;
+    with PATH, or with --config by the rules that the server's settings name, also which pattern hit, and where its
+    texts were kept, why they are judged so.
     """
     from rules.load import load
     from rules.text import is_language
@@ -68,18 +69,32 @@ def command(
     exchange = _exchange(text, prompt, response, jsonl_row)
     decision, about, paths = _meant(named, about, has_text=exchange is not None)
     found = None if decision is None else _found(decision, database, folder)
-    paths = paths or (() if found is None else _audit.rules_of(found.constitution)) or ("base",)
-    loaded = load(*paths)
-    about = tuple(_known(loaded, rule, paths) for rule in about)
     told: tuple[dict[str, Any], str]
     if found is not None:
-        from server.cli.rules._explain_decision import explained
+        from server.cli.rules._explain_decision import explained, explained_as_kept
 
-        told = explained(found, loaded, about, chosen, lang)
-    elif exchange is not None:
-        told = _text(exchange, loaded, about, chosen, lang)
-    else:
-        told = _rules(loaded, about, chosen, lang)
+        paths = paths or _audit.rules_of(found.constitution)
+        if paths:
+            loaded = load(*paths)
+            about = tuple(_known(loaded, rule, paths) for rule in about)
+            told = explained(found, loaded, about, chosen, lang)
+        elif about:
+            hint = "name their files after the decision, or the server's settings with `--config`"
+            raise WardlawError(f"no rules are named, to look among for {listed(about)}", hint)
+        else:
+            told = explained_as_kept(found)
+        _print(told, as_json)
+        return
+    paths = paths or ("base",)
+    loaded = load(*paths)
+    about = tuple(_known(loaded, rule, paths) for rule in about)
+    _print(
+        _rules(loaded, about, chosen, lang) if exchange is None else _text(exchange, loaded, about, chosen, lang),
+        as_json,
+    )
+
+
+def _print(told: tuple[dict[str, Any], str], as_json: bool) -> None:
     if as_json:
         from server.cli.gate._projection import dump
 
@@ -122,6 +137,7 @@ def _known(loaded: Loaded, rule_id: str, paths: tuple[str, ...]) -> str:
         if not _is_path(rule_id):
             raise
         hint = f"name a rule before it: `wardlaw rules explain RULE_ID {rule_id}`"
+        hint += f"; `wardlaw rules list {rule_id}` lists them"
         raise WardlawError(f"no rule {quoted(rule_id)} in {listed(paths)}", hint) from error
 
 

@@ -14,7 +14,7 @@ from server.cli.gate import _options as gate_options
 
 if TYPE_CHECKING:
     from guard.trials.change import Change
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from server.cli.rules._promotion import Promotion, Tests
     from server.cli.rules._swap import Pair
     from server.settings import ServerSettings
@@ -157,7 +157,9 @@ def _refuse_extending(new: Loaded, pair: Pair, candidate: str, over: str) -> Non
 
 def _look_at_traffic(promotion: Promotion, database: str, folder: Path, since: float, limit: int) -> None:
     from server.audit.errors import AuditError
+    from server.audit.query import Decisions
     from server.audit.shadows import Shadows
+    from server.cli.audit._texts import kept_at
 
     named = audit_options.is_named(database)
     try:
@@ -165,6 +167,11 @@ def _look_at_traffic(promotion: Promotion, database: str, folder: Path, since: f
             shadows = Shadows(opened)
             before, after = promotion.diff.old, promotion.diff.new
             promotion.traffic = shadows.count(before, after, since, limit)
+            decisions = Decisions(opened)
+            promotion.texts = {
+                each.decision: kept_at(decisions.one(each.decision), (place.where for place in each.places))
+                for each in promotion.traffic.worst
+            }
             beside = shadows.bases(after, since)
             promotion.elsewhere = {digest: count for digest, count in beside.items() if digest != before}
     except AuditError as error:
@@ -211,7 +218,10 @@ def _agrees(promotion: Promotion) -> bool:
     asked = (
         f"put {promotion.candidate} ({promotion.diff.new}) in the place of {promotion.rules} ({promotion.diff.old})?"
     )
-    return click.confirm(asked, err=True)
+    agreed = click.confirm(asked, err=True)
+    if not agreed:
+        click.echo(f"nothing was changed: {promotion.rules} is {promotion.diff.old} as before")
+    return agreed
 
 
 def _reload(promotion: Promotion, server: str | None, key: str | None, as_json: bool) -> bool:

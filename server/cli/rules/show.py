@@ -24,6 +24,7 @@ def command(rule_id: str, paths: tuple[str, ...], lang: str, as_json: bool, as_c
     from rules.load import load
     from rules.text import is_language
     from rules.words import did_you_mean, listed, quoted
+    from server.cli.rules._ids import refuse_pack
     from server.cli.rules._page import rule_page
     from server.pages.allowing import copied
 
@@ -31,6 +32,7 @@ def command(rule_id: str, paths: tuple[str, ...], lang: str, as_json: bool, as_c
     try:
         rule = loaded.constitution.rule(rule_id)
     except KeyError:
+        refuse_pack(rule_id)
         ids = [each.id for each in loaded.constitution]
         hint = did_you_mean(rule_id, ids, _some_of(rule_id, ids))
         if not paths:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guard.trials.cases import Kind
     from guard.trials.drafts import Drafted, Wanted
     from guard.trials.look import Seen
-    from rules.load import Loaded
+    from rules.loaded import Loaded
     from rules.schema import Example, Rule
 
 _GATE_SAYS = {
@@ -75,6 +75,8 @@ def command(
     Beside each stands what the gate makes of it now; those that it misses or flags teach most, and come first. One
     by one you accept (a), reject (r) or edit (e) them, or quit (q). What you accept is written under `examples` of the
     rule, and nothing else in the file is touched. Drafts that are nearly copies of an example or a test are dropped.
+
+    The `embedded` model is not fit for this: it is there to try other commands out. Name a larger one.
 
     Exit codes: 0 done; 1 the model wrote nothing of use; 2 wrong input.
     """
@@ -146,12 +148,23 @@ async def _draft(
     from guard.trials.drafts import draft
 
     model = open_model(name, concurrency=1)
+    drafted = []
     try:
-        return [
-            await draft(model, loaded.constitution, rule, each, temperature=temperature, seed=seed) for each in wanted
-        ]
+        for each in wanted:
+            _tell_asked(name, each)  # a slow model takes minutes: it must not look as if it hung
+            drafted.append(await draft(model, loaded.constitution, rule, each, temperature=temperature, seed=seed))
+        return drafted
     finally:
         await model.close()
+
+
+def _tell_asked(model: str, wanted: Wanted) -> None:
+    from server.cli._printable import printable
+    from server.cli._summary import counted
+
+    side = "break" if wanted.kind == "breaks" else "keep"
+    texts = counted(wanted.count, wanted.part)
+    click.echo(f"asking {printable(model)} for {texts} that {side} the rule, in {wanted.language} ...", err=True)
 
 
 def _go_through(gate: Gate, seen: list[Seen], *, asks: bool) -> dict[Kind, list[Example]]:

@@ -13,7 +13,7 @@ from server.cli.gate import _options
 if TYPE_CHECKING:
     from guard.trials.advice import Resemble
     from guard.trials.trial import Trial
-    from rules.load import Loaded
+    from rules.loaded import Loaded
 
 _SECTIONS = {
     "What to test": ("only", "obfuscated"),
@@ -71,16 +71,26 @@ def command(
         from server.cli.rules._junit import write
 
         write(junit, loaded, trial, broken, strict=strict)
+    poorly = _read_poorly(loaded, chosen, only)
     fails = bool(broken) or (strict and bool(trial.failing("tests")))
     if as_json:
         from server.cli._json import as_text
         from server.cli.rules._trial_json import as_dict
 
-        click.echo(as_text(as_dict(loaded, trial, broken, ok=not fails, only=only)))
+        click.echo(as_text(as_dict(loaded, trial, broken, ok=not fails, only=only, poorly=poorly)))
     else:
         from server.cli.rules._trial_page import show
 
-        show(loaded, trial, broken, only=only, only_failing=only_failing, verbose=verbose, strict=strict)
+        show(
+            loaded,
+            trial,
+            broken,
+            poorly=poorly,
+            only=only,
+            only_failing=only_failing,
+            verbose=verbose,
+            strict=strict,
+        )
     return int(fails)
 
 
@@ -91,6 +101,16 @@ def _tried(loaded: Loaded, chosen: _options.Chosen, only: tuple[str, ...], obfus
 
     with _options.build_gate(chosen, loaded.constitution) as gate, counting("texts", quiet=quiet) as looked:
         return try_rules(gate, only=only or None, disguises=DISGUISES if obfuscated else None, on_looked=looked)
+
+
+def _read_poorly(loaded: Loaded, chosen: _options.Chosen, only: tuple[str, ...]) -> tuple[str, ...]:
+    """The rules whose texts are mostly in a script that the gate's encoder reads poorly."""
+    from guard.encoders.source import is_default
+    from guard.trials.advice import reads_poorly
+
+    if chosen.no_meaning or not is_default(chosen.encoder):
+        return ()
+    return tuple(rule.id for rule in loaded.constitution if (not only or rule.id in only) and reads_poorly(rule))
 
 
 def _resemble(chosen: _options.Chosen) -> Resemble | None:

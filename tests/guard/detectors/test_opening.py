@@ -10,7 +10,10 @@ from guard.detectors.opening import meaning_detectors
 from guard.detectors.static import StaticDetector
 from guard.encoders import Adapter
 from guard.encoders.source import find
-from guard.trained.heads import ANSWERED, ASKED, Clear, Heads, HeadsError, Side, teaching_digest
+from guard.trained.folder import HeadsError
+from guard.trained.heads import Heads
+from guard.trained.sides import ANSWERED, ASKED, Clear, Side
+from guard.trained.teaching import teaching_digest
 from rules.schema import Part
 
 pytestmark = pytest.mark.usefixtures("quiet_torch", "cache_of_the_run")

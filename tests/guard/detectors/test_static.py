@@ -8,8 +8,10 @@ import pytest
 from guard.detectors.base import NOTHING
 from guard.detectors.static import OVERLAP, WINDOW, StaticDetector, _windows
 from guard.exchange import Exchange, Message
-from guard.trained.heads import ANSWERED, ASKED, Clear, Heads, HeadsError, Side
+from guard.trained.folder import HeadsError
+from guard.trained.heads import Heads
 from guard.trained.scripts import POORLY_READ
+from guard.trained.sides import ANSWERED, ASKED, Clear, Side
 from rules.schema import Part
 
 ONE = Clear(np.ones((1, 1), np.float32), np.zeros(1, np.float32), np.ones(1, np.float32), 0.0, 0.5)

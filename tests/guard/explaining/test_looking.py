@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guard.explaining.looking import looking
 from guard.gate import Gate
-from guard.trained.heads import ASKED
+from guard.trained.sides import ASKED
 
 
 def of_meaning(gate, rule, part="prompt"):

@@ -9,17 +9,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from guard.detectors.meaning import MeaningDetector
-from guard.trained.heads import (
-    ANSWERED,
-    ASKED,
-    SHIPPED,
-    Clear,
-    Heads,
-    HeadsError,
-    Side,
-    shipped,
-    teaching_digest,
-)
+from guard.trained.folder import HeadsError
+from guard.trained.heads import SHIPPED, Heads, shipped
+from guard.trained.sides import ANSWERED, ASKED, Clear, Side
+from guard.trained.teaching import teaching_digest
 from rules.schema import Part
 
 RULES = ("theft", "fire")
@@ -140,13 +133,13 @@ def test_a_card_that_is_missing_or_no_card_is_refused(saved, tmp_path):
 
 def reseal(folder, name="heads.safetensors", card=None, **changed):
     """Change tensors or the card of a folder, and let the card vouch for it."""
-    from guard.trained.heads import _files
+    from guard.trained.folder import digests
 
     if changed:
         tensors = {**load_file(folder / name), **{key.replace("_", ".", 1): value for key, value in changed.items()}}
         save_file({key: value for key, value in tensors.items() if value is not None}, folder / name)
     written = json.loads((folder / "card.json").read_text())
-    written = {**written, "files": _files(folder), **(card or {})}
+    written = {**written, "files": digests(folder), **(card or {})}
     (folder / "card.json").write_text(json.dumps(written))
 
 

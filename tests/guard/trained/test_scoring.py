@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard.trained.heads import Side
 from guard.trained.scoring import any_logit, probability, scores
+from guard.trained.sides import Side
 
 # A machine at work on something else is no fault of the scores.
 unhurried = settings(deadline=None)

@@ -13,7 +13,6 @@ from guard.training.calibrate import (
     allowed,
     check_budget,
     fit_platt,
-    fit_temperature,
     rows_needed,
     set_threshold,
     unsure_from,
@@ -163,14 +162,6 @@ def test_platt_finds_the_line_that_the_scores_were_drawn_by():
     assert line.slope == pytest.approx(4 / 9, rel=0.03)
     assert line.offset == pytest.approx(math.log(0.3 / 0.7), abs=0.05)
     assert line(raw).mean() == pytest.approx(harmful.mean(), abs=0.002)
-
-
-def test_temperature_leaves_one_half_where_it_was():
-    raw, harmful = drawn(2_000)
-    line = fit_temperature(raw, harmful)
-    assert line.offset == 0
-    assert line(np.zeros(1))[0] == 0.5
-    assert line.slope > 0
 
 
 def test_classes_that_are_parted_cleanly_keep_a_finite_line():

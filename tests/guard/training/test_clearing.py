@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from guard.encoders import StaticEncoder
-from guard.trained.heads import Side
+from guard.trained.sides import Side
 from guard.training.clearing import MISS, clearing
 from guard.training.rows import Row
 

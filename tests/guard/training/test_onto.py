@@ -8,11 +8,14 @@ import pytest
 
 from guard.exchange import Exchange
 from guard.gate import Gate
-from guard.trained.heads import ASKED, Heads
+from guard.trained.heads import Heads
+from guard.trained.sides import ASKED
 from guard.training.bank import HARMLESS, pack_rows
+from guard.training.gathering import gather_pool
 from guard.training.onto import train_onto, unknown
 from guard.training.rows import LabelError
-from guard.training.train import Training, gather_pool, train
+from guard.training.settings import Training
+from guard.training.train import train
 from rules.schema import Constitution
 
 VERBS = {"theft-help": ["steal", "take"], "fire-help": ["burn", "break"], "": ["mend", "clean", "paint", "wash"]}

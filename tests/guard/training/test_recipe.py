@@ -58,8 +58,8 @@ def test_every_source_of_the_shipped_heads_names_its_licence_and_only_rules_of_t
 
     known = {rule.id for rule in load("base").constitution}
     recipes = sorted(RECIPES.glob("*.yaml"))
-    assert [path.stem for path in recipes] == ["base"]
-    for name, source in Recipe.load(recipes[0]).sources.items():
+    assert [path.stem for path in recipes] == ["base", "packs"]
+    for name, source in [each for path in recipes for each in Recipe.load(path).sources.items()]:
         assert source.origin, name
         assert source.licence in {"Apache-2.0", "MIT", "CC-BY-4.0"}, name
         assert {rule for rules in source.categories.values() for rule in rules} <= known, name

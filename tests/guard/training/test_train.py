@@ -8,10 +8,13 @@ import pytest
 
 from guard.exchange import Exchange
 from guard.gate import Gate
-from guard.trained.heads import ANSWERED, ASKED, Heads
+from guard.trained.heads import Heads
+from guard.trained.sides import ANSWERED, ASKED
 from guard.training.calibrate import CalibrationError
+from guard.training.gathering import check_texts, gather_pool
 from guard.training.rows import LabelError
-from guard.training.train import Training, check_texts, gather_pool, train
+from guard.training.settings import Training
+from guard.training.train import train
 from guard.training.tune import Tuning
 from rules.schema import Constitution
 

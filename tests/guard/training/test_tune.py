@@ -9,8 +9,8 @@ import pytest
 
 from guard.encoders import Adapter, EncoderError
 from guard.encoders.torch import SentenceEncoder
-from guard.trained.heads import ANSWERED, ASKED
 from guard.trained.scoring import any_logit
+from guard.trained.sides import ANSWERED, ASKED
 from guard.training.rows import Row
 from guard.training.tune import SCALE, Tuning, side_of, tune
 

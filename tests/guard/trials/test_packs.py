@@ -10,7 +10,8 @@ from guard.gate import Gate
 from guard.trials.contract import Breach, breaches
 from guard.trials.trial import try_rules
 from rules.files import packs
-from rules.load import Loaded, load
+from rules.load import load
+from rules.loaded import Loaded
 
 RULES = """\
 constitution: mine

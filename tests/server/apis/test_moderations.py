@@ -247,3 +247,10 @@ async def test_what_cannot_be_judged_is_flagged_in_a_category_of_its_own(stand: 
         true = {name for name, holds in result["categories"].items() if holds}
         assert (true == {"wardlaw:not-judged"}) is alone
         assert ("violence" in true) is not alone
+
+
+@pytest.mark.parametrize("model", [7, True, None, ["m"], {}])
+async def test_a_model_that_is_no_text_is_refused(stand: Callable[..., Any], model: Any) -> None:
+    here = await stand()
+    with pytest.raises(openai.BadRequestError, match="model"):
+        await here.client.moderations.create(input="hello", extra_body={"model": model})

@@ -153,6 +153,13 @@ def test_an_unknown_rule_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     assert err == "error: no rule `some-ham` in `rules.yaml`\n  hint: did you mean `some-harm`?\n"
 
 
+def test_a_pack_in_the_place_of_a_rule_is_answered_with_where_its_rules_are(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "show", "sparrow")
+    assert code == 2
+    assert err.startswith("error: `sparrow` is a pack, and a rule's id comes before it\n")
+    assert "`wardlaw rules list sparrow` lists its rules" in err
+
+
 def test_an_unknown_rule_of_many_is_answered_with_the_nearest_few(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "show", "late-order-promise")
     assert code == 2

@@ -29,7 +29,7 @@ def test_one_line_says_where_it_listens_and_what_it_guards_by_which_rules(
     line = served.out.read_text()
     assert line.count("\n") == 1
     assert f"guards openai:{fake_upstream.url} by default " in line
-    assert "(1 rules), no keys" in line
+    assert "(1 rule), no keys" in line
     assert served.health()["constitutions"]["default"]["digest"] in line
     assert served.get("/readyz").status_code == 200
     assert not served.blocks("What does a kraken eat?")

@@ -19,7 +19,6 @@ from tests.server.serving import Served
 
 PHRASE = "summon the kraken"
 TOOL = {"type": "object", "properties": {"place": {"type": "string", "description": "where"}}}
-PICTURE = {"url": "data:,"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"place": "sea"}'}}
 CHAT: Json = {
     "model": "fake",

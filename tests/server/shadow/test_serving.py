@@ -77,6 +77,7 @@ def test_verdicts_of_a_candidate_are_kept_and_change_no_answer(serve: Serve) -> 
     assert [(each["where"], each["part"]) for each in stricter["places"]] == [("messages[0]", "prompt")]
     assert stricter["candidate"]["digest"] == candidate(served)["digest"] != stricter["base"]["digest"]
     told = candidate(served)
+    assert told["same"] is False
     assert (told["judged"], told["flips"]) == (3, {"stricter": 1, "milder": 1, "other": 0})
     assert "kraken" not in json.dumps([each["places"] for each in (milder, stricter)]).replace("kraken-summoning", "")
     assert len(found(served, flips="any")) == 2

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from server.settings import UpstreamSettings
 from server.upstreams.base import Event
 from server.upstreams.http import HttpUpstream
+from server.upstreams.settings import UpstreamSettings
 
 BODIES: dict[str, dict[str, Any]] = {
     "chat_completions": {"model": "fake", "messages": [{"role": "user", "content": "When is high tide?"}]},

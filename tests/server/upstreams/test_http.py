@@ -335,6 +335,6 @@ def test_an_upstream_works_in_one_loop_after_another(fake_upstream: Any) -> None
 
 
 def settings_of(url: str) -> Any:
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
     return UpstreamSettings(url=url)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rules.errors import WardlawError
-from server.settings import UpstreamSettings
 from server.upstreams.opening import open_upstream
+from server.upstreams.settings import UpstreamSettings
 
 DIALECTS = ("chat_completions", "messages", "responses")
 

@@ -222,7 +222,7 @@ async def test_nothing_after_the_end_is_read() -> None:
         await writer.wait_closed()
         over.set()
 
-    from server.settings import UpstreamSettings
+    from server.upstreams.settings import UpstreamSettings
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     upstream = HttpUpstream(UpstreamSettings(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))

@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from guard.models import open_model
-from server.settings import UpstreamSettings
 from server.upstreams.base import Answered, Event, NotAStream, Upstream, UpstreamFault
 from server.upstreams.http import HttpUpstream
 from server.upstreams.local import LocalUpstream
+from server.upstreams.settings import UpstreamSettings
 from server.upstreams.translated import TranslatedUpstream
 
 TEXT = "The tide comes in twice a day, and the harbour fills with small boats."

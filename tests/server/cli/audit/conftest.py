@@ -37,7 +37,7 @@ class Kept:
             "action": Action.ALLOW,
             "would": Action.ALLOW,
             "findings": (),
-            "coverage": Coverage({"patterns": ("secret-out", "tool-misuse")}),
+            "coverage": Coverage({"patterns": ("secret-out", "tool-misuse"), "meaning": ()}),
             "constitution": "0123456789abcdef",
             "mode": "enforce",
             "ms": {"gate.prompt": 0.25},

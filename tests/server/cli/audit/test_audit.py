@@ -92,6 +92,7 @@ def test_a_decision_is_shown_with_its_reasons(kept: Any, audit: Callable[..., An
         "took: 125 ms",
     ):
         assert part in out
+    assert " looked for 0 rules" not in out
     told = json.loads(audit("show", blocked, "--json")[1])
     assert told["rules"] == ["secret-out"]
     assert told["feedback"] == []

@@ -109,7 +109,8 @@ def heads(folder):
 
     from guard.encoders import open_encoder
     from guard.encoders.source import find
-    from guard.trained.heads import ANSWERED, ASKED, Heads, Side
+    from guard.trained.heads import Heads
+    from guard.trained.sides import ANSWERED, ASKED, Side
 
     (folder / "rules.yaml").write_text(RULES)
     encoder = open_encoder("default", backend="torch")

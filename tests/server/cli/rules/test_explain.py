@@ -212,7 +212,7 @@ def test_a_decision_without_its_texts_says_what_is_known_and_how_to_keep_them(
     code, out, _ = run(capsys, decision[:12], "rules.yaml")
     said = joined(out)
     assert code == 0
-    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns: 1.000 of 1.000" in said
+    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns: 1.000 (threshold 1.000)" in said
     assert "patterns looked for 2 rules" in said
     assert "gate.prompt: 0.25 ms" in said
     assert "audit: {content: full}" in said
@@ -228,6 +228,24 @@ def test_a_decision_under_other_rules_says_so_and_keeps_then_and_now_apart(capsy
     assert "block" in out.splitlines()[0]
     assert "messages[0], judged anew by the rules as they are now flag breaks kraken-summoning" in said
     assert explained(capsys, decision, "rules.yaml")["without"] == {}
+
+
+def test_a_decision_without_rules_is_told_as_it_was_kept_and_by_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    decision = keep()
+    code, out, _ = run(capsys, decision)
+    said = joined(out)
+    assert code == 0
+    assert "kraken-summoning in messages[0] (prompt), characters 7 to 25, by patterns" in said
+    assert "name their files after the id, or the server's settings with `--config`" in said
+    assert not [
+        words for words in ("judged anew", "not among these rules", "others than were in force") if words in said
+    ]
+    told = explained(capsys, decision)
+    assert (told["same_rules"], told["digest_now"], told["now"]) == (None, None, [])
+    assert (told["findings"][0]["known"], told["findings"][0]["patterns"]) == (None, [])
+    code, _, err = run(capsys, decision, "--rule", "kraken-summoning")
+    assert code == 2
+    assert "no rules are named, to look among for `kraken-summoning`" in err
 
 
 def test_the_servers_settings_name_the_rules_and_the_folder_of_a_decision(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,9 +86,10 @@ def test_the_candidate_takes_the_place_of_the_rules_and_the_old_ones_stay_beside
     told = capsys.readouterr().out
     assert "+ gold-digging" in told
     assert "judged in shadow: 1,000 decisions" in told
-    assert "stricter        3  0.3% (0.1% to 0.9%)" in told
+    assert "stricter        3  0.3% (0.062% to 0.9%)" in told
     assert "allow -> block: gold-digging 1.00" in told
     assert "all 4 tests pass" in told
+    assert told.count("of 3 no text was kept; to keep texts from now on, set `audit: {content: full}`") == 1
 
 
 def test_json_has_everything(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,12 +124,15 @@ def test_where_no_audit_is_named_and_there_is_none_that_is_said(
     assert main(["rules", "promote", "candidate.yaml", "--over", "rules.yaml", "--folder", "x", "--yes"]) == 2
 
 
-def test_a_no_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_no_changes_nothing_and_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import io
 
     desk.saw(0, 10)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert desk.promote() == 1
+    assert f"nothing was changed: {desk.rules} is {desk.files[RULES]} as before" in capsys.readouterr().out
     assert desk.is_untouched()
 
 
@@ -292,7 +296,9 @@ def test_from_shadow_to_force(serve: Callable[..., Served], fake_upstream: FakeU
     assert told["traffic"]["flips"]["stricter"]["count"] == 20
     assert told["server"]["constitutions"]["default"]["digest"] == told["candidate"]["digest"]
     assert served.blocks(GOLD)
-    assert served.health()["constitutions"]["default"]["digest"] == told["candidate"]["digest"]
+    health = served.health()["constitutions"]["default"]
+    assert health["digest"] == told["candidate"]["digest"] == health["candidate"]["digest"]
+    assert health["candidate"]["same"] is True
 
 
 def test_a_server_that_cannot_be_asked_is_told_of(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

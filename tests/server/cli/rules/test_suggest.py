@@ -97,8 +97,17 @@ def test_one_side_alone_may_be_asked_for() -> None:
     assert BREAKS[0] not in out
 
 
+def test_each_batch_is_told_of_before_the_model_is_asked() -> None:
+    lines = suggest("", "--accept-none").splitlines()
+    assert lines[:2] == [
+        "asking scripted:model.yaml for 2 prompts that break the rule, in en ...",
+        "asking scripted:model.yaml for 2 prompts that keep the rule, in en ...",
+    ]
+
+
 def test_json_has_every_draft_and_asks_nothing() -> None:
-    told = json.loads(suggest("", "--json"))
+    out = suggest("", "--json")
+    told = json.loads(out[out.index("{") :])  # after the lines of standard error
     assert [each["kind"] for each in told["drafts"]] == ["breaks", "keeps", "breaks", "keeps"]
     assert told["drafts"][0]["gate"]["passed"] is False
     assert told["drafts"][1]["gate"]["stage"] == "patterns"

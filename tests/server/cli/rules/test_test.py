@@ -98,7 +98,7 @@ def test_a_broken_contract_fails_with_its_place_and_the_example_to_add(capsys: p
 def test_every_miss_is_listed_with_place_and_reason_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "-v")
     assert "rules.yaml:14:11: kraken-summoning: `Call the beast.`\n  prompt: patterns found nothing" in out
-    assert "treasure-codes: `Who lost the chest code?`\n  prompt: found by patterns, 1.000 of 1.000" in out
+    assert "treasure-codes: `Who lost the chest code?`\n  prompt: found by patterns, 1.000 (threshold 1.000)" in out
 
 
 def test_only_failing_rules_are_shown_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_junit_holds_texts_with_characters_that_xml_cannot(capsys: pytest.Captur
     ("args", "told"),
     [
         (["--rule", "kraken-sumoning"], "did you mean `kraken-summoning`?"),
-        (["--rule", "quite-other"], "`wardlaw rules test rules.yaml` lists its 3 rules"),
+        (["--rule", "quite-other"], "`wardlaw rules list rules.yaml` lists its 3 rules"),
         (["--junit", "no/such/folder.xml"], "`no/such/folder.xml` cannot be written"),
         (["--judge", "nonsense"], "unknown kind of model `nonsense`"),
     ],
@@ -209,3 +209,26 @@ def test_a_judge_is_asked_when_it_is_named_and_is_a_stage_of_the_table(capsys: p
     assert [(each["stage"], each["why"]) for each in told["texts"]] == [
         ("patterns", None), ("judge", None), ("judge", "judge was asked and did not find it"),
     ]  # fmt: skip
+
+
+def test_rules_in_a_script_that_the_encoder_reads_poorly_are_named_with_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(
+        RULES.replace("chest code}], meaning: null}", "chest code}]}")
+        .replace("Give me the code.", "把宝箱的密码告诉我。")
+        .replace("Who lost the chest code?", "谁弄丢了宝箱的密码？")
+    )
+    said = "texts mostly in a script that the default encoder reads poorly: treasure-codes; name a multilingual model"
+    assert main(["rules", "test", "rules.yaml", "-q"]) == 0
+    assert said in capsys.readouterr().out
+    assert said not in run(capsys)[1]  # nothing reads by meaning
+    assert main(["rules", "test", "rules.yaml", "-q", "--rule", "kraken-summoning"]) == 0
+    assert said not in capsys.readouterr().out
+    assert main(["rules", "test", "rules.yaml", "-q", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {rule["id"]: rule["read_poorly"] for rule in told["rules"]} == {
+        "kraken-summoning": False,
+        "treasure-codes": True,
+        "dull-answers": False,
+    }
