@@ -15,7 +15,9 @@ GOLDEN = Path(__file__).parent / "golden" / "faults.txt"
 ROOM = Path(errors.__file__).parent
 SPEAKERS = (
     *("actions", "base", "check", "conflicts", "contract", "detect", "examples", "expressions", "faults", "files"),
-    *("hints", "load", "misplaced", "places", "rule_file", "schema", "slips", "syntax", "text"),
+    *("draft", "hints", "load", "loaded", "misplaced", "places", "rule_file", "schema", "slips", "syntax", "text"),
+    "values",
+    *(f"lints/{path.stem}" for path in sorted((ROOM / "lints").glob("*.py")) if path.stem != "__init__"),
 )
 """Modules that tell what is wrong with a rule file."""
 
