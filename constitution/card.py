@@ -10,9 +10,10 @@ from typing import Any
 
 from constitution.formats import Options, Written, open_format
 from constitution.formats.files import write_text
+from constitution.markdown import rendered
 from constitution.statistics import RunStatistics
 
-_TEMPLATE = "card.md.jinja"
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -46,20 +47,12 @@ class Card:
 
     def text(self) -> str:
         """The text of the card."""
-        import jinja2
         import yaml
 
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,  # noqa: S701  # Markdown: `cell` escapes what comes from the rows
-        )
-        environment.filters |= {"cell": _cell, "n": _number, "share": _share, "day": _day}
         empty = [item for item in self.files if not item.lines]
-        return environment.get_template(_TEMPLATE).render(
+        return rendered(
+            _TEMPLATE,
+            {"n": _number, "share": _share, "day": _day},
             head=yaml.safe_dump(_head(self), sort_keys=False, allow_unicode=True),
             title=self.title,
             s=self.statistics,
@@ -120,14 +113,6 @@ def _self_criticised(statistics: RunStatistics) -> bool:
     """Whether one model judged answers of its own."""
     answerers = set(statistics.models.get("answerer", {}))
     return bool(answerers & set(statistics.models.get("critic", {})))
-
-
-def _cell(text: object) -> str:
-    """Text that cannot leave its table cell, nor be read as markup."""
-    flat = " ".join(str(text).split())
-    for sign, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;")):
-        flat = flat.replace(sign, code)
-    return flat
 
 
 def _number(value: float) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from constitution.formats.base import Written
 from constitution.formats.files import write_text
+from constitution.markdown import rendered
 from constitution.preference.figures import Figures, Share
 from constitution.preference.formats import open_format
 
-_TEMPLATE = "card.md.jinja"
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
 
 def write_card(
@@ -36,19 +37,11 @@ def card_text(
         determined: what determined the labels, as prefer.json has it.
         licence: of the data, as the Hugging Face Hub spells it.
     """
-    import jinja2
     import yaml
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # Markdown
-    )
-    environment.filters |= {"n": lambda count: f"{count:,}", "share": spoken} | {"cell": _cell}
-    return environment.get_template(_TEMPLATE).render(
+    return rendered(
+        _TEMPLATE,
+        {"n": lambda count: f"{count:,}", "share": spoken},
         head=yaml.safe_dump(_head(figures, files, licence), sort_keys=False, allow_unicode=True),
         f=figures,
         d=determined,
@@ -76,7 +69,3 @@ def _head(figures: Figures, files: Sequence[Written], licence: str) -> dict[str,
         "tags": ["wardlaw", "constitutional-ai", "ai-feedback", "preference", "synthetic"],
     }
     return {**head, "configs": configs} if configs else head
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from constitution.formats.files import write_text
+from constitution.markdown import rendered
 from constitution.probing.bootstrap import REASONS, Origins
 from constitution.probing.figures import making_figures, trying_figures
 from rules.schema import Constitution, Part
@@ -92,18 +93,7 @@ def _label(kind: str) -> str:
 
 
 def _render(name: str, **values: Any) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # Markdown: `cell` escapes what comes from models
-    )
-    environment.filters |= {"cell": _cell, "percent": percent, "counts": counts}
-    return environment.get_template(name).render(**values)
+    return rendered(Path(__file__).with_name(name), {"percent": percent, "counts": counts}, **values)
 
 
 def percent(found: Mapping[str, float] | None) -> str:
@@ -114,10 +104,3 @@ def percent(found: Mapping[str, float] | None) -> str:
 def counts(found: Mapping[str, int]) -> str:
     """`repeats 3, off_target 1`."""
     return ", ".join(f"{name} {count}" for name, count in found.items()) or "-"
-
-
-def _cell(text: object) -> str:
-    flat = " ".join(str(text).split())
-    for sign, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;")):
-        flat = flat.replace(sign, code)
-    return flat
