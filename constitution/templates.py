@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -83,10 +83,18 @@ class Evasive(Closed):
     """Words (characters of Chinese) that must stand beside the refusal."""
 
 
-class Templates(Closed):
-    """All texts of the loop in one language."""
+class Spoken(Closed):
+    """Words of one language."""
 
     language: NonEmpty
+
+
+Words = TypeVar("Words", bound=Spoken)
+
+
+class Templates(Spoken):
+    """All texts of the loop in one language."""
+
     speakers: Mapping[str, NonEmpty]
     answer: Answer
     critique: Stage
@@ -234,6 +242,39 @@ def critique_json(critique: Critique) -> str:
     )
 
 
+def read_languages(kind: type[Words], folder: Path, own: Path) -> dict[str, Words]:
+    """Every *.yaml of `folder`, by the language that it says it is in.
+
+    Args:
+        kind: what each file is checked as; has a field `language`.
+        folder: the files.
+        own: the folder of those that ship, to be copied and compared with.
+
+    Raises:
+        TemplateError: no such folder, no file in it, or a file that is wrong, with its path and key.
+    """
+    import yaml
+
+    called = own.relative_to(Path(__file__).parents[1]).as_posix()
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise TemplateError(f"no templates in `{folder}`", f"copy {called} there and edit the copy")
+    by_language: dict[str, Words] = {}
+    for path in files:
+        try:
+            words = kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise TemplateError(f"{path}: not YAML: {' '.join(str(error).split())}", "mend the file") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise TemplateError(
+                f"{path}: `{place}`: {first['msg'].removeprefix('Value error, ')}", f"compare with {called}/en.yaml"
+            ) from error
+        by_language[words.language] = words
+    return by_language
+
+
 class TemplateSet:
     """The templates of every language in a folder."""
 
@@ -254,28 +295,7 @@ class TemplateSet:
         Raises:
             TemplateError: no such folder, no file in it, or a file that is wrong, with its path and key.
         """
-        import yaml
-
-        files = sorted(folder.glob("*.yaml"))
-        if not files:
-            raise TemplateError(
-                f"no templates in `{folder}`", f"copy {PROMPTS.parent.name}/{PROMPTS.name} there and edit the copy"
-            )
-        by_language = {}
-        for path in files:
-            try:
-                templates = Templates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
-                raise TemplateError(f"{path}: not YAML: {' '.join(str(error).split())}", "mend the file") from error
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"]) or "the file"
-                raise TemplateError(
-                    f"{path}: `{place}`: {first['msg'].removeprefix('Value error, ')}",
-                    "compare with constitution/prompts/en.yaml",
-                ) from error
-            by_language[templates.language] = templates
-        return cls(by_language)
+        return cls(read_languages(Templates, folder, PROMPTS))
 
     def of(self, language: str) -> Templates:
         """The templates of `language`, or English where there are none."""

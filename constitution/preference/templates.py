@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from constitution.templates import TemplateError, fenced
+from constitution.templates import Spoken, TemplateError, fenced, read_languages
 from guard.exchange import Message
 from guard.templating import environment
-from rules.schema import Closed, NonEmpty
+from rules.schema import NonEmpty
 
 if TYPE_CHECKING:
     import jinja2
@@ -25,10 +25,9 @@ PROMPTS = Path(__file__).parent / "prompts"
 _TEXTS = ("question", "ask", "ask_reasons")
 
 
-class Wording(Closed):
+class Wording(Spoken):
     """All texts of a comparison in one language."""
 
-    language: NonEmpty
     speakers: Mapping[str, NonEmpty]
     system: str
     """The system message; empty for none."""
@@ -113,25 +112,7 @@ class WordingSet:
         Raises:
             TemplateError: no file in it, or a file that is wrong, with its path and key.
         """
-        import yaml
-
-        by_language = {}
-        for path in sorted(folder.glob("*.yaml")):
-            try:
-                wording = Wording.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
-                raise TemplateError(f"{path}: not YAML: {' '.join(str(error).split())}", "mend the file") from error
-            except ValidationError as error:
-                first = error.errors()[0]
-                at = ".".join(str(part) for part in first["loc"]) or "the file"
-                raise TemplateError(
-                    f"{path}: `{at}`: {first['msg'].removeprefix('Value error, ')}",
-                    "compare with constitution/preference/prompts/en.yaml",
-                ) from error
-            by_language[wording.language] = wording
-        if not by_language:
-            raise TemplateError(f"no templates in `{folder}`", f"copy {PROMPTS} there and edit the copy")
-        return cls(by_language)
+        return cls(read_languages(Wording, folder, PROMPTS))
 
     def of(self, language: str) -> Wording:
         """The words of `language`, or English where there are none."""
