@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from constitution.calls import Meter
@@ -127,20 +128,37 @@ class View:
         return grid
 
 
-@contextmanager
-def shown(view: View, *, quiet: bool = False) -> Iterator[None]:
+def shown(view: View, *, quiet: bool = False) -> AbstractContextManager[None]:
     """Show `view` on standard error until the block ends."""
+    return _showing(view.table, view.line, 4, lambda: view.meter.loading, quiet=quiet)
+
+
+def told(line: Callable[[], str], *, quiet: bool = False) -> AbstractContextManager[None]:
+    """Show one line on standard error until the block ends: in place on a terminal, now and then elsewhere."""
+    return _showing(line, line, 2, lambda: False, quiet=quiet)
+
+
+@contextmanager
+def _showing(
+    block: Callable[[], RenderableType],
+    line: Callable[[], str],
+    pace: float,
+    at_once: Callable[[], bool],
+    *,
+    quiet: bool,
+) -> Iterator[None]:
+    """Args: block: for a terminal, `pace` times a second. line: elsewhere; one comes early where `at_once` says so."""
     if quiet:
         yield
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
 
-        with Live(get_renderable=view.table, console=Console(stderr=True), refresh_per_second=4, transient=True):
+        with Live(get_renderable=block, console=Console(stderr=True), refresh_per_second=pace, transient=True):
             yield
     else:
         ended = Event()
-        thread = Thread(target=_lines, args=(view, ended), daemon=True)
+        thread = Thread(target=_lines, args=(line, at_once, ended), daemon=True)
         thread.start()
         try:
             yield
@@ -149,11 +167,11 @@ def shown(view: View, *, quiet: bool = False) -> Iterator[None]:
             thread.join()
 
 
-def _lines(view: View, ended: Event) -> None:
-    if not ended.wait(_FIRST_LINE_S) and view.meter.loading:
-        print(view.line(), file=sys.stderr, flush=True)  # noqa: T201  # as below
+def _lines(line: Callable[[], str], at_once: Callable[[], bool], ended: Event) -> None:
+    if not ended.wait(_FIRST_LINE_S) and at_once():
+        print(line(), file=sys.stderr, flush=True)  # noqa: T201  # as below
     while not ended.wait(_LINE_EVERY_S):
-        print(view.line(), file=sys.stderr, flush=True)  # noqa: T201  # this is the command line's own output
+        print(line(), file=sys.stderr, flush=True)  # noqa: T201  # this is the command line's own output
 
 
 def _escaped(text: str) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rules.errors import WardlawError
+from server.cli._model_options import (
+    budget_option,
+    check_models,
+    concurrency_option,
+    json_option,
+    out_option,
+    quiet_option,
+    rules_option,
+    seed_option,
+    templates_option,
+    usage_error,
+)
+from server.cli._running import note_failed, note_spent, run
 from server.cli._sections import Sectioned
 
 if TYPE_CHECKING:
@@ -24,29 +33,12 @@ _SECTIONS = {
     "Output": ("out", "parquet", "licence", "agreement", "as_json"),
     "Run": ("max_tokens_total", "concurrency", "quiet"),
 }
-_GO_ON = "Run the same command to go on: no finished call is asked again."
 
 
 @click.command("prefer", cls=Sectioned, sections=_SECTIONS, short_help="compare answers by the rules: soft labels")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCES...")
-@click.option(
-    "-r",
-    "--rules",
-    "rules",
-    multiple=True,
-    default=("assistant",),
-    show_default=True,
-    metavar="PACK|FILE",
-    help="The rules whose `choice` questions are asked; may be given several times.",
-)
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("preferences"),
-    show_default=True,
-    help="Output folder. A run that was stopped goes on where it was.",
-)
+@rules_option("assistant", "The rules whose `choice` questions are asked")
+@out_option("preferences")
 @click.option(
     "--of",
     type=click.Choice(["revision", "samples"]),
@@ -103,26 +95,18 @@ _GO_ON = "Run the same command to go on: no finished call is asked again."
     show_default=True,
     help="Leave out pairs whose probabilities lie nearer together.",
 )
-@click.option(
-    "--templates",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of your own wording of the comparison.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="All randomness comes from it.")
+@templates_option("Folder of your own wording of the comparison.")
+@seed_option()
 @click.option("--parquet/--jsonl", default=False, show_default=True, help="Parquet files or JSON lines.")
 @click.option("--licence", default="other", show_default=True, help="Licence of the data, for its card.")
 @click.option("--agreement", is_flag=True, help="Print how far labels agree with the choices that SOURCES hold.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@json_option("Print the figures as JSON.")
 @click.option("--limit", type=click.IntRange(1), help="Most prompts to take.")
 @click.option("--skip-bad", is_flag=True, help="Pass over lines that cannot be read, and count them.")
-@click.option("--max-tokens-total", type=click.IntRange(1), help="Most tokens that the folder may ever cost.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 4096),
-    help="Prompts at work at once.  [default: 32; 4 where every model runs in this process]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-def command(**given: Any) -> None:
+@budget_option("Most tokens that the folder may ever cost.")
+@concurrency_option("Prompts at work at once.  [default: 32; 4 where every model runs in this process]")
+@quiet_option()
+def command(**given: Any) -> int:
     """Compare the answers in SOURCES, two by two, by questions drawn from the rules.
 
     SOURCES are files (JSONL and what `generate` reads) with `prompt` and `answers`, or `chosen` and `rejected`, in each
@@ -135,22 +119,20 @@ def command(**given: Any) -> None:
     from constitution.preference.run import Preference
     from rules import load
     from server.cli._progress import Prices, View, shown
+    from server.cli._summary import counted
 
     quiet, as_json, agreement = given.pop("quiet"), given.pop("as_json"), given.pop("agreement")
     constitution = load(*given.pop("rules")).constitution
     preference = Preference(_settings(given), constitution)
     view = View(preference.tally, preference.meter, preference.total, Prices())
-    try:
-        with shown(view, quiet=quiet):
-            comparison = asyncio.run(_stoppable(preference))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo(f"stopped: {_kept(preference)} in {preference.settings.out}. {_GO_ON}", err=True)
-        sys.exit(130)
-    except WardlawError as error:
-        if preference.meter.calls:
-            error.hint = f"{error.hint}\n  {_kept(preference)} in {preference.settings.out}. {_GO_ON}".strip()
-        raise
-    _tell(preference, comparison, as_json=as_json, agreement=agreement)
+    comparison = run(
+        preference.run(),
+        shown(view, quiet=quiet),
+        preference.settings.out,
+        kept=lambda: f"{counted(preference.meter.calls, 'call')} of this run kept",
+        worth=lambda: preference.meter.calls,
+    )
+    return _tell(preference, comparison, as_json=as_json, agreement=agreement)
 
 
 def _settings(given: dict[str, Any]) -> Settings:
@@ -164,47 +146,17 @@ def _settings(given: dict[str, Any]) -> Settings:
         models["answerer"] = answerer or model
     elif answerer:
         raise click.UsageError("--answerer without --samples: say how many answers it is to draw")
-    missing = [role for role, name in models.items() if not name]
-    if missing:
-        raise click.UsageError(
-            f"no model for {', '.join(missing)}: name one with --model, as `--model embedded` for a first look"
-        )
+    check_models(models, tuple(models))
     if given["templates"] is None:
         del given["templates"]
     try:
         return Settings(models=models, **given)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
-        raise click.UsageError(f"--clamp: {what}" if not place else f"{place}: {what}") from error
+        raise usage_error(error, "--clamp") from error
 
 
-async def _stoppable(preference: Preference) -> Comparison:
-    """The run, ended cleanly by Ctrl-C and SIGTERM."""
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-
-    def stop(sign: signal.Signals) -> None:
-        click.echo("stopping ...", err=True)
-        loop.remove_signal_handler(sign)  # a second one ends the process without ado
-        if task is not None:
-            task.cancel()
-
-    if sys.platform != "win32":
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, stop, sign)
-    return await preference.run()
-
-
-def _kept(preference: Preference) -> str:
-    from server.cli._summary import counted
-
-    return f"{counted(preference.meter.calls, 'call')} of this run kept"
-
-
-def _tell(preference: Preference, comparison: Comparison, *, as_json: bool, agreement: bool) -> None:
-    """Say what came out, and end with the right exit code."""
+def _tell(preference: Preference, comparison: Comparison, *, as_json: bool, agreement: bool) -> int:
+    """Say what came out; the exit code."""
     from server.cli._comparison import summary, table
     from server.cli._json import as_text
 
@@ -222,13 +174,7 @@ def _tell(preference: Preference, comparison: Comparison, *, as_json: bool, agre
         )
     if agreement and figures.agreement is not None and not as_json:
         table(figures.agreement)
-    if comparison.spent is not None:
-        click.echo(f"note: {comparison.spent}", err=True)
-        sys.exit(3)
-    if preference.tally.failed:
-        click.echo(
-            f"note: {preference.tally.failed} could not be finished (last: {preference.tally.last_failure}).\n"
-            "  hint: run the same command again to try once more",
-            err=True,
-        )
-        sys.exit(1)
+    code = note_spent(comparison.spent)
+    if not code and preference.tally.failed:
+        return note_failed(str(preference.tally.failed), preference.tally.last_failure)
+    return code

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli._model_options import out_option
+from server.cli._running import note_spent
 from server.cli._sections import Sectioned
+from server.cli._table import print_table
 from server.cli.probe import _options
 
 if TYPE_CHECKING:
@@ -45,14 +46,7 @@ _WIDTH = 150
     "--target-temperature", type=click.FloatRange(0, 2), default=0.7, show_default=True, help="Of the target."
 )
 @_options.common_options
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("attempts"),
-    show_default=True,
-    help="Output folder. A run that was stopped goes on where it was.",
-)
+@out_option("attempts")
 def command(**given: Any) -> int:
     """Let the model --model try, in a few turns, to make --target break each rule, by the rule's `probe` instruction.
 
@@ -70,10 +64,7 @@ def command(**given: Any) -> int:
     trying = Trying(common, target, Attack(**given), constitution)
     tried = _options.run(trying.run(anew=anew), trying.meter, lambda: _progress(trying), common.out, quiet=quiet)
     _tell(tried, trying, as_json=as_json)
-    if tried.spent is not None:
-        click.echo(f"note: {tried.spent}", err=True)
-        return 3
-    return 0
+    return note_spent(tried.spent)
 
 
 def _progress(trying: Trying) -> str:
@@ -107,25 +98,23 @@ def _tell(tried: Tried, trying: Trying, *, as_json: bool) -> None:
 
 
 def _table(rules: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from constitution.probing.output import counts, percent
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("rule", "attempts", "broken", "rate (95%)", "gate", "judge", "turns", "ended by"):
-        table.add_column(name, justify="left" if name in ("rule", "ended by", "rate (95%)") else "right")
+    left = ("rule", "rate (95%)", "ended by")
+    names = ("rule", "attempts", "broken", "rate (95%)", "gate", "judge", "turns", "ended by")
+    cells = []
     for rule in rules:
         turns = rule["turns_to_break"]
-        table.add_row(
-            rule["rule"],
-            str(rule["attempts"]),
-            str(rule["broken"]),
-            percent(rule["rate"]),
-            "-" if rule["by_gate"] is None else str(rule["by_gate"]),
-            "-" if rule["by_judge"] is None else str(rule["by_judge"]),
-            "-" if turns is None else f"{turns:.1f}",
-            counts(rule["ends"]),
+        cells.append(
+            [
+                rule["rule"],
+                str(rule["attempts"]),
+                str(rule["broken"]),
+                percent(rule["rate"]),
+                "-" if rule["by_gate"] is None else str(rule["by_gate"]),
+                "-" if rule["by_judge"] is None else str(rule["by_judge"]),
+                "-" if turns is None else f"{turns:.1f}",
+                counts(rule["ends"]),
+            ]
         )
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+    print_table({name: "left" if name in left else "right" for name in names}, cells, width=_WIDTH)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli._model_options import out_option
+from server.cli._running import note_spent
 from server.cli._sections import Sectioned
+from server.cli._table import print_table
 from server.cli.probe import _options
 
 if TYPE_CHECKING:
@@ -84,14 +85,7 @@ _WIDTH = 170
 )
 @click.option("--a-round", type=click.IntRange(1, 20), default=5, show_default=True, help="Texts asked for in a round.")
 @_options.common_options
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("probes"),
-    show_default=True,
-    help="Output folder. A run that was stopped goes on where it was; a larger --count adds to what is there.",
-)
+@out_option("probes", "; a larger --count adds to what is there")
 def command(**given: Any) -> int:
     """Make new prompts that test rules, from the few that people wrote under `examples` and in --seeds.
 
@@ -120,10 +114,7 @@ def command(**given: Any) -> int:
     making = Making(common, wanted, Recipe(**given), constitution)
     made = _options.run(making.run(anew=anew), making.meter, lambda: _progress(making), common.out, quiet=quiet)
     _tell(made, making, as_json=as_json)
-    if made.spent is not None:
-        click.echo(f"note: {made.spent}", err=True)
-        return 3
-    return int(bool(made.short))
+    return note_spent(made.spent) or int(bool(made.short))
 
 
 def _progress(making: Making) -> str:
@@ -160,25 +151,23 @@ def _tell(made: Made, making: Making, *, as_json: bool) -> None:
 
 
 def _table(sides: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from constitution.probing.output import counts, percent
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("rule", "kind", "probes", "ended by", "yield", "ROUGE-L", "cosine", "rejected"):
-        table.add_column(name, justify="right" if name in ("probes", "ROUGE-L", "cosine") else "left")
+    right = ("probes", "ROUGE-L", "cosine")
+    names = ("rule", "kind", "probes", "ended by", "yield", "ROUGE-L", "cosine", "rejected")
+    cells = []
     for side in sides:
         rouge, cosine = side["mean_nearest_rouge"], side["mean_nearest_cosine"]
-        table.add_row(
-            side["rule"],
-            side["kind"],
-            f"{side['probes']}/{side['wanted']}",
-            side["end"],
-            percent(side["yield"]),
-            "-" if rouge is None else f"{rouge:.2f}",
-            "-" if cosine is None else f"{cosine:.2f}",
-            counts(side["rejected"]),
+        cells.append(
+            [
+                side["rule"],
+                side["kind"],
+                f"{side['probes']}/{side['wanted']}",
+                side["end"],
+                percent(side["yield"]),
+                "-" if rouge is None else f"{rouge:.2f}",
+                "-" if cosine is None else f"{cosine:.2f}",
+                counts(side["rejected"]),
+            ]
         )
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+    print_table({name: "right" if name in right else "left" for name in names}, cells, width=_WIDTH)

@@ -331,9 +331,10 @@ def test_settings_keep_to_the_same_ranges(tmp_path, sampling):
         Settings(prompts=("a",), out=tmp_path, models=dict.fromkeys(ROLES, "x"), sampling={"critic": sampling})
 
 
-def test_the_help_names_the_defaults_that_hold():
-    from server.cli.generate import command
+def test_the_help_names_the_roles_and_defaults_that_hold():
+    from server.cli.generate import _ROLES, command
 
+    assert _ROLES == ROLES
     helps = {param.name: param.help for param in command.params if isinstance(param, click.Option)}
     for what in ("temperature", "top_p", "max_tokens"):
         told_of = dict(re.findall(r"(\w+)=([\d.]+)", helps[what].partition("[default: ")[2]))
