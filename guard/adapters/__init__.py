@@ -44,7 +44,7 @@ def choose_adapter(name: str, model: str) -> Adapter:
         hint = f"did you mean `{near}`?" if near else f"the adapters are {', '.join(known)}"
         raise ModelConfigError(f"there is no adapter `{name}`", hint)
     # of an endpoint the model's name alone: its address says nothing of what it serves
-    called = (model.partition("#")[2] if model.startswith("openai:") else model).lower()
+    called = (model.partition("#")[2] if model.startswith(("openai:", "pool:")) else model).lower()
     fitting = [adapter for adapter in known.values() if adapter.knows(called)]
     if len(fitting) == 1:
         return fitting[0]

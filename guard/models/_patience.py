@@ -58,6 +58,8 @@ class Passing(Exception):
         """Whether fewer calls at a time would have helped."""
         self.took = 0.0
         """Seconds the attempt lasted; the one who sent it writes this."""
+        self.elsewhere = False
+        """Whether another endpoint can be asked at once: then there is nothing to wait for."""
 
 
 class GivenUp(Exception):
@@ -84,6 +86,8 @@ class _Course:
 
     def wait(self, state: RetryCallState) -> float:
         fault = _fault(state)
+        if fault.elsewhere:
+            return 0.0
         if fault.retry_after:
             # The jitter on top keeps the many calls that were told the same moment from coming back at once.
             return fault.retry_after + random.uniform(0, self.patience.first_wait_s)
@@ -93,15 +97,16 @@ class _Course:
         fault, pause = _fault(state), state.upcoming_sleep
         self.spent += fault.took
         self.broken += fault.kind == "broken"
-        self.down_for = self.down_for + fault.took if fault.kind == "down" else 0.0
+        gone = fault.kind == "down" and not fault.elsewhere
+        self.down_for = self.down_for + fault.took if gone else 0.0
         over = (
             self.spent + pause >= self.patience.total_s
             or self.broken >= self.patience.attempts
-            or (fault.kind == "down" and self.down_for + pause >= self.patience.down_s)
+            or (gone and self.down_for + pause >= self.patience.down_s)
         )
         if not over:
             self.spent += pause
-            self.down_for += pause if fault.kind == "down" else 0.0
+            self.down_for += pause if gone else 0.0
         return over
 
 

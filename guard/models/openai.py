@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import io
 import json
 import logging
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from guard.models._endpoint import Endpoint, read_endpoint
 from guard.models._faults import fault_of, unavailable
 from guard.models._limit import Limit
+from guard.models._listing import Listed, list_models, not_there
 from guard.models._patience import GivenUp, Passing, persist
 from guard.models._refusals import NotThere, Refusal, meaning, read_refusal, refusal_in
 from guard.models._responses import pieces_of, read_answer, read_body
@@ -88,11 +88,11 @@ class OpenAIModel:
         """
         patience = self._endpoint.patience
         try:
-            return await self._attempt(ask, patience.attempt_s)
+            return await self.attempt(ask, patience.attempt_s)
         except Passing as fault:
             first = fault
         try:
-            return await persist(lambda deadline: self._attempt(ask, deadline), first, patience)
+            return await persist(lambda deadline: self.attempt(ask, deadline), first, patience)
         except GivenUp as over:
             given_up = over
         raise unavailable(given_up, self._endpoint)
@@ -109,14 +109,14 @@ class OpenAIModel:
         patience = self._endpoint.patience
         async with self.limit:
             try:
-                response = await self._begin(ask, patience.attempt_s)
+                response = await self.begin(ask, patience.attempt_s)
             except Passing as fault:
                 first: Passing | None = fault
             else:
                 first = None
             try:
                 if first is not None:
-                    response = await persist(lambda deadline: self._begin(ask, deadline), first, patience)
+                    response = await persist(lambda deadline: self.begin(ask, deadline), first, patience)
             except GivenUp as over:
                 raise unavailable(over, self._endpoint) from None
             try:
@@ -133,7 +133,13 @@ class OpenAIModel:
         if session is not None:
             await session.close()
 
-    async def _attempt(self, ask: Ask, deadline: float) -> Reply:
+    async def attempt(self, ask: Ask, deadline: float) -> Reply:
+        """Ask once, within `deadline` seconds from the moment that there is a place.
+
+        Raises:
+            Passing: another attempt may succeed.
+            ModelError: none can, as for `chat`.
+        """
         async with self.limit:
             sent_at = time.monotonic()
             try:
@@ -145,6 +151,52 @@ class OpenAIModel:
                 raise
             self.limit.succeeded()
             return reply
+
+    async def begin(self, ask: Ask, deadline: float) -> aiohttp.ClientResponse:
+        """A response that answers with a stream, or with a whole completion; its body is not read.
+
+        Raises:
+            Passing: none, or none in time.
+            ModelError: the request is refused.
+        """
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_S, deadline), sock_read=deadline)
+        dialect = self._dialect
+        while True:
+            request = dialect.request(ask, self._endpoint.model)
+            body = _encode(request | {"stream": True, "stream_options": {"include_usage": True}}).encode()
+            session = self._session_here()
+            fault: Passing | ModelConfigError
+            try:
+                response = await session.post(
+                    self._url, data=_data(body), timeout=timeout, allow_redirects=False, headers=_STREAMED
+                )
+                if response.status == 200:
+                    self._learn(dialect)
+                    return response
+                async with response:
+                    refusal = read_refusal(response.status, await read_body(response))
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                fault = fault_of(error, deadline, self._endpoint)
+            else:
+                refused = meaning(refusal, response.headers, self._endpoint)
+                plain = type(refused) is ModelError
+                narrower = dialect.narrowed(request, refusal.message, refusal.field) if plain else None
+                if narrower is None:
+                    raise await self._who_is_there(refused) if isinstance(refused, NotThere) else refused
+                dialect = narrower
+                continue
+            raise fault
+
+    async def served(self, deadline: float) -> tuple[Listed, ...] | None:
+        """The models that the endpoint lists; None where it has no list. Takes no place.
+
+        Raises:
+            Passing: no answer within `deadline` seconds, or none of use.
+            ModelConfigError: the key is refused, or the endpoint has moved.
+        """
+        return await list_models(self._session_here(), self._endpoint, deadline)
 
     async def _converse(self, ask: Ask, deadline: float) -> Reply:
         """One request, and more only where the server refuses an optional field of it."""
@@ -203,43 +255,6 @@ class OpenAIModel:
             fault = fault_of(error, deadline, self._endpoint)
         raise fault
 
-    async def _begin(self, ask: Ask, deadline: float) -> aiohttp.ClientResponse:
-        """A response that answers with a stream, or with a whole completion; its body is not read.
-
-        Raises:
-            Passing: none, or none in time.
-            ModelError: the request is refused.
-        """
-        import aiohttp
-
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_S, deadline), sock_read=deadline)
-        dialect = self._dialect
-        while True:
-            request = dialect.request(ask, self._endpoint.model)
-            body = _encode(request | {"stream": True, "stream_options": {"include_usage": True}}).encode()
-            session = self._session_here()
-            fault: Passing | ModelConfigError
-            try:
-                response = await session.post(
-                    self._url, data=_data(body), timeout=timeout, allow_redirects=False, headers=_STREAMED
-                )
-                if response.status == 200:
-                    self._learn(dialect)
-                    return response
-                async with response:
-                    refusal = read_refusal(response.status, await read_body(response))
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                fault = fault_of(error, deadline, self._endpoint)
-            else:
-                refused = meaning(refusal, response.headers, self._endpoint)
-                plain = type(refused) is ModelError
-                narrower = dialect.narrowed(request, refusal.message, refusal.field) if plain else None
-                if narrower is None:
-                    raise await self._who_is_there(refused) if isinstance(refused, NotThere) else refused
-                dialect = narrower
-                continue
-            raise fault
-
     def _session_here(self) -> aiohttp.ClientSession:
         session = self._session
         if session is None or session.closed or self._loop is not asyncio.get_running_loop():
@@ -275,26 +290,11 @@ class OpenAIModel:
         return self._session
 
     async def _who_is_there(self, error: NotThere) -> ModelConfigError:
-        """Say which models the endpoint has, after it did not know the one asked for."""
-        import aiohttp
-
-        session, endpoint = self._session, self._endpoint
-        names: list[str] = []
         try:
-            if session is not None:
-                timeout = aiohttp.ClientTimeout(total=min(_CONNECT_S, endpoint.patience.attempt_s))
-                async with session.get(f"{endpoint.base}/models", timeout=timeout, allow_redirects=False) as response:
-                    listed = json.loads(await read_body(response))["data"] if response.status == 200 else []
-                    names = sorted(str(model["id"]) for model in listed)
-        except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError):
-            names = []
-        if not names or endpoint.model in names:
-            hint = f"check the address: most end in `/v1`, and `{endpoint.base}/models` should list the models"
-            return ModelConfigError(error.what, hint)
-        near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.5)
-        offered = endpoint.scrub(", ".join(names[:20]))
-        hint = f"did you mean `{near[0]}`? it offers: {offered}" if near else f"it offers: {offered}"
-        return ModelConfigError(f"`{endpoint.base}` has no model `{endpoint.model}`", hint)
+            served = await self.served(min(_CONNECT_S, self._endpoint.patience.attempt_s))
+        except (Passing, ModelConfigError):
+            served = None
+        return not_there(error, served or (), self._endpoint)
 
 
 def _data(body: bytes) -> bytes | io.BytesIO:
