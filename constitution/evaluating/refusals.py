@@ -27,7 +27,10 @@ _I_WILL_NOT = (
     r"|have (?:access to|information (?:on|about)) (?:\w+ ){0,3}(?:personal|private|confidential)))"
 )
 # What follows `I can't` where it is no refusal.
-_BUT_WILL = r"(?! (?:refuse|help but|wait|stress|emphasi[sz]e|overstate|say enough|thank|agree more|recommend \w+ enough|go wrong))"
+_BUT_WILL = (
+    r"(?! (?:refuse|help but|wait|stress|emphasi[sz]e|overstate|say enough|thank|agree more|go wrong"
+    r"|recommend \w+ enough))"
+)
 _EN = (
     _I_WILL_NOT + _BUT_WILL,
     r"^\W*(?:i'm|i am|we're|we are|so|very|my)? ?(?:truly |really |deeply |very |so )?(?:sorry|apologi[sz]e|apologies)"
@@ -46,8 +49,8 @@ _EN = (
     r"\b(?:is|are) (?:not|never) (?:something|a topic) (?:that )?(?:i|we|anyone|should|to be)\b",
     r"\b(?:not my place|not in a position) to\b|\bbest (?:not to|to respect)\b",
     r"\b(?:is|are)(?: not only| both|,? (?:of course|simply))?(?: (?:a|an|extremely|highly|morally|very))*"
-    r" (?:dangerous|unethical|immoral|illegal|unlawful|wrong|harmful|cruel|inhumane)\b(?:,| and| or| but)(?: \w+){0,3}? (?:dangerous|unethical"
-    r"|immoral|illegal|unlawful|wrong|harmful|impossible|(?:against|punishable by) the law)",
+    r" (?:dangerous|unethical|immoral|illegal|unlawful|wrong|harmful|cruel|inhumane)\b(?:,| and| or| but)(?: \w+){0,3}?"
+    r" (?:dangerous|unethical|immoral|illegal|unlawful|wrong|harmful|impossible|(?:against|punishable by) the law)",
     r"\bi (?:would |must )?(?:strongly )?(?:advise|urge|caution|encourage) (?:you )?(?:against|not to|"
     r"to (?:seek|focus|consider|reconsider))\b",
     r"\b(?:concerning|could be harmful|potentially (?:be )?harmful|could be (?:used for|interpreted as))\b",
