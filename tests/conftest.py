@@ -1,10 +1,19 @@
-"""For tests that teach: a small encoder with weights drawn by a seed, since the real one takes minutes, and quiet."""
+"""Small real things that several folders share: an encoder with weights drawn by a seed, since the real one takes
+minutes to teach with, and a Ray cluster of this machine."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 import string
+import subprocess
+import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -64,3 +73,70 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         part = Transformer(str(folder / "net"), max_seq_length=64)
         SentenceTransformer(modules=[part, Pooling(256)], device="cpu").save(str(folder / "whole"))
     return folder / "whole"
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A Ray cluster of two CPUs in processes of its own: it outlives a driver that is killed."""
+
+    address: str
+    """For `--address`. Its token stands in the environment of this process, and so of those it starts."""
+    process: int
+    """The process over all of its own."""
+
+    def workers(self, name: str) -> list[int]:
+        """Process ids of the actors and tasks at work whose title (`ray::Pool.work`) has `name` in it."""
+        import psutil
+
+        found = []
+        for each in psutil.Process(self.process).children(recursive=True):
+            try:
+                title = " ".join(each.cmdline())
+            except psutil.Error:  # gone between the two calls
+                continue
+            if title.startswith("ray::") and name in title:
+                found.append(each.pid)
+        return found
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A real cluster, started once: 4 to 10 seconds."""
+    # Not below tmp_path: the path of a socket may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    ours = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A machine that runs tests has little room, and Ray warns of every disk that is nearly full.
+        "RAY_local_fs_capacity_threshold": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ours.items():
+            patch.setenv(name, value)
+        options = {
+            "--port": 0,
+            "--num-cpus": 2,
+            "--object-store-memory": 100_000_000,
+            "--include-dashboard": "false",
+            "--temp-dir": folder,
+        }
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+        command += [f"{name}={value}" for name, value in options.items()]
+        log = folder / "start.log"
+        with log.open("wb") as told:
+            process = subprocess.Popen(command, stdout=told, stderr=told, env=os.environ.copy())
+        try:
+            deadline = time.monotonic() + 100
+            while b"--block" not in log.read_bytes():  # its last words before it waits
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"Ray did not start: {log.read_text()}")
+                time.sleep(0.1)
+            yield RayCluster((folder / "ray_current_cluster").read_text().strip(), process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            shutil.rmtree(folder, ignore_errors=True)
