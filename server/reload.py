@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from guard.trials.change import Change, compare, named
+from guard.trials.change import Change, Demand, compare, named
 from rules.errors import RuleError, WardlawError
 from server.building import Built, build, load_checked
 
@@ -218,7 +218,7 @@ class Reloader:
         return result("swapped", built.digest, trial=trial, **changes), built
 
 
-def tried(built: Built, now: Built, how: str, *, rehearsed: bool = False) -> tuple[Change, str]:
+def tried(built: Built, now: Built, how: Demand, *, rehearsed: bool = False) -> tuple[Change, str]:
     """The tests' outcome, and what speaks against the new rules. Blocks while models run.
 
     Args:
@@ -230,19 +230,7 @@ def tried(built: Built, now: Built, how: str, *, rehearsed: bool = False) -> tup
     if how == "off" and not rehearsed:
         return Change(), ""
     trial = compare(built.gate, now.gate)
-    if how == "no_worse" and trial.worse:
-        hint = "mend the rule, or drop the test; `reload.tests: report` takes such rules all the same"
-        return trial, f"{trial.told()}\n  hint: {hint}"
-    if how == "strict" and trial.failing:
-        told = ", ".join(dict.fromkeys(f"`{test.case.rule}`" for test in trial.failing))
-        what = f"{len(trial.failing)} of {trial.run} tests fail, of the rules {told}"
-        return trial, f"{what}\n  hint: mend the rules, or drop the tests"
-    # A contract that the rules in force break too must not hold up the mending of another rule.
-    broken = trial.new_breaches if how == "no_worse" else trial.breaches
-    if how in ("contract", "no_worse", "strict") and broken:
-        hint = "`wardlaw rules test` says which examples to add; `reload.tests: report` takes such rules all the same"
-        return trial, f"{trial.breaches_told(new=how == 'no_worse')}\n  hint: {hint}"
-    return trial, ""
+    return trial, trial.against(how, "`reload.tests: report` takes such rules all the same")
 
 
 def _changes(before: Constitution, after: Constitution) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from guard.trials.cases import cases_of
 from guard.trials.contract import Breach, breaches
@@ -14,6 +14,11 @@ from rules.words import quoted
 
 if TYPE_CHECKING:
     from guard.gate import Gate
+
+Demand: TypeAlias = Literal["off", "report", "contract", "no_worse", "strict"]
+"""What tests decide. `report`: nothing, they are counted; `contract`: every rule must keep its contract; `no_worse`: a
+test that passes and a contract that is kept before must be so after; `strict`: all tests must pass and all contracts be
+kept."""
 
 _SHOWN = 5
 
@@ -55,6 +60,26 @@ class Change:
     def told(self) -> str:
         """The tests that are worse, for a person."""
         return _some([_worse(seen) for seen in self.worse])
+
+    def against(self, demand: Demand, take_all_the_same: str) -> str:
+        """What speaks against the new gate, for a person; empty where nothing does.
+
+        Args:
+            demand: what tests decide.
+            take_all_the_same: how a person says that such a gate is to be taken nevertheless.
+        """
+        if demand == "no_worse" and self.worse:
+            return f"{self.told()}\n  hint: mend the rule, or drop the test; {take_all_the_same}"
+        if demand == "strict" and self.failing:
+            rules = ", ".join(dict.fromkeys(f"`{test.case.rule}`" for test in self.failing))
+            what = f"{len(self.failing)} of {self.run} tests fail, of the rules {rules}"
+            return f"{what}\n  hint: mend the rules, or drop the tests"
+        # A contract that the rules in force break too must not hold up the mending of another rule.
+        broken = self.new_breaches if demand == "no_worse" else self.breaches
+        if demand in ("contract", "no_worse", "strict") and broken:
+            hint = f"`wardlaw rules test` says which examples to add; {take_all_the_same}"
+            return f"{self.breaches_told(new=demand == 'no_worse')}\n  hint: {hint}"
+        return ""
 
     def breaches_told(self, *, new: bool) -> str:
         """The contracts that are not kept, for a person, with what to do. Args: new: only those that were kept."""
