@@ -1,4 +1,4 @@
-"""Reading which of two options a model chooses: from log-probabilities, or from what it says."""
+"""Reading which of a few lettered options a model chooses: from log-probabilities, or from what it says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 import re
 
 from constitution.preference.settings import Join
-from guard.judging.answers import share
-from guard.models.base import Reply
+from guard.judging.answers import LEAST_MASS
+from guard.models.base import Reply, TokenLogprob
 
 LETTER_TOKENS = 6
 """Tokens asked for: the letter may stand behind `(`, or behind `Answer:`."""
@@ -17,12 +17,18 @@ _LEAD = re.compile(
     r"[\W_]*(?:(?:so|the|my|final|better|best|answer|option|choice|is|答案|选择|选|是|回答)[\W_]*)*\Z", re.IGNORECASE
 )
 """What may stand before the letter without saying anything."""
-_LETTER = re.compile(r"\A(?P<lead>.*?)(?<![A-Za-z])(?P<letter>[AB])(?![A-Za-z])", re.DOTALL)
+_LETTER = r"\A(?P<lead>.*?)(?<![A-Za-z])(?P<letter>[{letters}])(?![A-Za-z])"
 _LEAST = 1e-6
 
 
 def letter_share(reply: Reply) -> float | None:
-    """How likely the reply was A, had it to be A or B; None where it was about to say something else.
+    """How likely the reply was A, had it to be A or B; None where it was about to say something else."""
+    found = letter_shares(reply, "AB")
+    return None if found is None else found["A"]
+
+
+def letter_shares(reply: Reply, letters: str) -> dict[str, float] | None:
+    """How likely each letter was, had it to be one of them; None where the reply was about to say something else.
 
     Looks at the first token that is one of the letters, past brackets and a bare `Answer:`.
     """
@@ -30,17 +36,29 @@ def letter_share(reply: Reply) -> float | None:
     for token in reply.logprobs or ():
         if _LEAD.match(said) is None:
             return None
-        found = share(token, lambda word: word.strip(_MARKS) == "a", lambda word: word.strip(_MARKS) == "b")
-        if found is not None and (token.token.strip(_MARKS).lower() in ("a", "b") or not said.strip()):
+        found = _shares(token, letters)
+        if found is not None and (token.token.strip(_MARKS).upper() in list(letters) or not said.strip()):
             return found
         said += token.token
     return None
 
 
-def letter_of(text: str) -> str | None:
+def letter_of(text: str, letters: str = "AB") -> str | None:
     """The letter that a text says, or None."""
-    found = _LETTER.match(text)
+    found = re.match(_LETTER.format(letters=letters), text, re.DOTALL)
     return found["letter"] if found is not None and _LEAD.match(found["lead"]) else None
+
+
+def _shares(token: TokenLogprob, letters: str) -> dict[str, float] | None:
+    top = dict(token.top)
+    top.setdefault(token.token, token.logprob)
+    weights = dict.fromkeys(letters, 0.0)
+    for spelling, logprob in top.items():
+        letter = spelling.strip(_MARKS + "\n\t").upper()
+        if letter in weights:
+            weights[letter] += math.exp(min(0.0, logprob))
+    whole = sum(weights.values())
+    return {letter: weight / whole for letter, weight in weights.items()} if whole >= LEAST_MASS else None
 
 
 def joined(first: float, second: float, join: Join) -> float:
