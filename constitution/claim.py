@@ -25,13 +25,18 @@ class Claim:
         has_rows: bool,
         also: Callable[[], object] = lambda: None,
     ) -> None:
-        self.run = run
+        self._run = run
         self._also = also
         self._folder = folder
         self._constitution = constitution
         self._templates = templates
         self._has_rows = has_rows
         self._recorded = False
+
+    @property
+    def run(self) -> Determined:
+        """What determines the rows."""
+        return self._run
 
     def record(self) -> None:
         """Write down what determines the run, before its first row is kept; later calls do nothing.
@@ -41,11 +46,11 @@ class Claim:
         """
         if self._recorded:
             return
-        archive.keep(self._folder, self.run.constitution, self._constitution, self._templates)
+        archive.keep(self._folder, self._run.constitution, self._constitution, self._templates)
         # Runs that stand there while no row does were killed or failed before they made one.
         before = read_runs(self._folder) if self._has_rows else ()
-        if self.run not in before:
-            write_runs(self._folder, (*before, self.run))
+        if self._run not in before:
+            write_runs(self._folder, (*before, self._run))
         self._also()
         self._recorded = True
 

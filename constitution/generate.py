@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
 from typing import TypeVar
 
 from constitution.calls import BudgetSpent, Caller, Meter
-from constitution.choice import Choice
 from constitution.claim import Claim, claim
+from constitution.determining import determined
 from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import open_format
+from constitution.input import Input
 from constitution.loop import Loop, LoopSettings
 from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
-from constitution.prompt import Mixture, Prompt, PromptError, mixed
+from constitution.prompt import Mixture, Prompt
 from constitution.recorded import keep_settings
-from constitution.row import ROLES, ModelRole
+from constitution.row import ModelRole
 from constitution.run import Determined, locked
 from constitution.settings import Settings
-from constitution.sources import PromptFile, Skipped
+from constitution.sources import Skipped
 from constitution.store import RowStore
 from constitution.templates import TemplateSet
 from guard.gate import Gate
 from guard.language import load_statistics
 from guard.models import open_model
 from guard.models.base import ChatModel
-from rules.digest import constitution_digest, rule_digest
 from rules.schema import Constitution
 
 Loaded = TypeVar("Loaded")
@@ -70,14 +69,22 @@ class Generation:
         self.constitution = constitution
         self.tally = Tally()
         self.meter = Meter(budget=settings.max_tokens_total)
-        self.skipped = Skipped()
-        self.mixture = Mixture()
-        """How the mixing of harmless prompts went; filled while the run goes on."""
         for name in settings.formats:
             open_format(name)
         self.templates = TemplateSet.read(settings.templates)
-        self.total = self._open()
+        self.input = self._open()
+        self.total = self._count()
         """Prompts to come, None where that is not known."""
+
+    @property
+    def skipped(self) -> Skipped:
+        """Bad lines that were passed over."""
+        return self.input.skipped
+
+    @property
+    def mixture(self) -> Mixture:
+        """How the mixing of harmless prompts went; filled while the run goes on."""
+        return self.input.mixture
 
     async def run(self) -> Outcome:
         """Make the rows and write the files.
@@ -90,7 +97,7 @@ class Generation:
         with locked(settings.out):
             async with AsyncExitStack() as stack:
                 models, gate = await self._load(stack)
-                run = self._determined({role: model.identity for role, model in models.items()}, gate.identity)
+                run = determined(settings, self.constitution, self.templates, models, gate)
                 store = stack.enter_context(closing(RowStore(settings.out)))
                 claimed = self._claim(run, store)
                 # Before the first row: a run that is killed has its choices kept for `wardlaw export`.
@@ -145,48 +152,16 @@ class Generation:
 
     # -- input
 
-    def _file(self, name: str, *, benign: bool = False) -> PromptFile:
-        settings = self.settings
-        return PromptFile(
-            name,
-            column=None if benign else settings.column,
-            template=None if benign else settings.template,
-            benign=benign,
-            skipped=self.skipped if settings.skip_bad else None,
-        )
-
-    def _open(self) -> int | None:
-        """Open the input; how many prompts it has, None where that is not known."""
-        self._files = [self._file(name) for name in self.settings.prompts]
-        self._benign = [self._file(name, benign=True) for name in self.settings.benign]
-        return self._count()
-
-    def _prompts(self, _: RowStore) -> Iterator[Prompt]:
-        """All prompts, from the beginning; what is counted of them begins anew too."""
-        self.skipped.clear()
-        self.mixture = Mixture()
-        prompts: Iterator[Prompt] = chain.from_iterable(self._files)
-        if self._benign:
-            harmless = chain.from_iterable(self._benign)
-            prompts = mixed(prompts, harmless, self.settings.benign_share, self.mixture)
-        return islice(prompts, self.settings.limit)
+    def _open(self) -> Input:
+        return Input(self.settings)
 
     def _count(self) -> int | None:
-        """Prompts to come; reading them through finds a bad line before any model is asked."""
-        counts = [file.count() for file in self._files]
-        harmless = [file.count() for file in self._benign]
-        if None in counts or None in harmless:
-            return self.settings.limit
-        prompts, spare = sum(c or 0 for c in counts), sum(c or 0 for c in harmless)
-        if not prompts:
-            names = ", ".join(f"`{name}`" for name in self.settings.prompts)
-            passed_over = sum(file.bad.count for file in self._files)
-            bad = f"; {passed_over} bad lines were passed over" if passed_over else ""
-            raise PromptError(f"no prompts in {names}{bad}", "give a prompt a line, or JSONL with a `prompt` in each")
-        if spare:
-            share = self.settings.benign_share
-            prompts += min(spare, int(prompts * share / (1 - share) + 1e-9))
-        return min(prompts, self.settings.limit or prompts)
+        """How many prompts are to come, None where that is not known."""
+        return self.input.count()
+
+    def _prompts(self, _: RowStore) -> Iterator[Prompt]:
+        """All prompts, from the beginning."""
+        return self.input.prompts()
 
     # -- parts
 
@@ -214,27 +189,6 @@ class Generation:
 
     def _rows_at_once(self, models: Iterable[ChatModel]) -> int:
         return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else _REMOTE_ROWS)
-
-    def _determined(self, models: Mapping[str, str], gate: str) -> Determined:
-        """Args: models, gate: their identities."""
-        settings = self.settings
-        turns = len(self.constitution.rules) if settings.choice is Choice.TURN else 2
-        return Determined(
-            constitution=constitution_digest(self.constitution),
-            constitution_name=self.constitution.name,
-            rules={rule.id: rule_digest(rule) for rule in self.constitution},
-            templates=self.templates.digest,
-            gate=gate,
-            models=models,
-            sampling={
-                role: {"temperature": drawn.temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens}
-                for role, drawn in ((role, settings.drawn(role)) for role in ROLES if role in models)
-            },
-            rounds=turns if settings.rounds is None else settings.rounds,
-            choice=settings.choice.value,
-            samples=settings.samples,
-            seed=settings.seed,
-        )
 
 
 @asynccontextmanager

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Protocol
 
 from constitution.calls import BudgetSpent
-from constitution.claim import Claim
-from constitution.loop import Loop
+from constitution.drawn import Drawn
 from constitution.prompt import Prompt
 from constitution.row import Row
-from constitution.row_file import StoreError
+from constitution.run import Determined
 from constitution.store import MadeBy, RowStore
 from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
 
@@ -52,15 +51,33 @@ class Tally:
         return self.accepted + self.rejected
 
 
+class MakesRows(Protocol):
+    """The loop, or what stands round it."""
+
+    async def run(self, prompt: Prompt) -> Row:
+        """The row that comes of one prompt."""
+
+
+class Claimed(Protocol):
+    """What allows rows to be added to a folder."""
+
+    @property
+    def run(self) -> Determined:
+        """What determines them."""
+
+    def record(self) -> None:
+        """Write that down, before the first row."""
+
+
 class RowMachine:
     """Draws prompts and turns each into a kept row, `concurrency` at a time."""
 
     def __init__(
         self,
-        loop: Loop,
+        loop: MakesRows,
         store: RowStore,
         tally: Tally,
-        claim: Claim,
+        claim: Claimed,
         *,
         concurrency: int,
         ramp_s: float = RAMP_S,
@@ -86,16 +103,19 @@ class RowMachine:
             ModelConfigError, ModelUnavailable: no call can succeed.
             WardlawError: a prompt file, the gate or the store is at fault.
         """
-        with closing(_Drawn()) as drawn:
-            todo = self._todo(prompts, drawn)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for place in range(self._concurrency):
-                        group.create_task(self._work(todo, self._ramp_s * place / self._concurrency))
-            except BaseExceptionGroup as failed:
-                raise _cause(failed) from None
+        with closing(Drawn()) as drawn:
+            await self.work(self._todo(prompts, drawn))
 
-    def _todo(self, prompts: Iterable[Prompt], drawn: _Drawn) -> Iterator[tuple[int, Prompt]]:
+    async def work(self, todo: Iterator[tuple[int, Prompt]]) -> None:
+        """As `run`, with prompts that are known to need a row, each with its place in the input."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place in range(self._concurrency):
+                    group.create_task(self._work(todo, self._ramp_s * place / self._concurrency))
+        except BaseExceptionGroup as failed:
+            raise _cause(failed) from None
+
+    def _todo(self, prompts: Iterable[Prompt], drawn: Drawn) -> Iterator[tuple[int, Prompt]]:
         for position, prompt in enumerate(prompts):
             if not drawn.first(prompt.id):
                 self.tally.repeated += 1
@@ -151,32 +171,6 @@ class RowMachine:
         down = isinstance(error, ModelUnavailable) and error.endpoint_down
         if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
             raise error
-
-
-class _Drawn:
-    """The ids drawn so far, on disk where they are many: a set of a hundred million of them would fill the memory."""
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)  # a private file that spills to disk and deletes itself
-        self._db.executescript("CREATE TABLE drawn (id TEXT PRIMARY KEY) WITHOUT ROWID; BEGIN;")
-
-    def first(self, row_id: str) -> bool:
-        """Whether the id comes for the first time.
-
-        Raises:
-            StoreError: the disk for temporary files is full.
-        """
-        try:
-            return self._db.execute("INSERT OR IGNORE INTO drawn VALUES (?)", (row_id,)).rowcount == 1
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"the ids of the prompts cannot be kept in the folder for temporary files ({error})",
-                "make room there, or set SQLITE_TMPDIR to a folder with room, and run the same command again",
-            ) from error
-
-    def close(self) -> None:
-        """Drop everything."""
-        self._db.close()
 
 
 def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -29,7 +29,8 @@ _SPEAKERS: Mapping[str, Role] = {
     "system": "system",
     "tool": "tool",
 }
-_LARGE = 200 * 2**20
+LARGE = 200 * 2**20
+"""Bytes of input from which it is not read through before the first model is asked."""
 
 
 @dataclass(slots=True)
@@ -106,13 +107,22 @@ class PromptFile:
                 continue
             yield prompt
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 for standard input and data sets."""
+        return 0 if self._streamed else Path(self.name).stat().st_size
+
+    @property
+    def _streamed(self) -> bool:
+        return self.name == "-" or self.name.startswith("hf:")
+
     def count(self) -> int | None:
         """How many prompts there are, read through and checked once; None where that would take long.
 
         Raises:
             PromptError: a line is bad. Nothing has been asked of any model yet.
         """
-        if self.name == "-" or self.name.startswith("hf:") or Path(self.name).stat().st_size > _LARGE:
+        if self._streamed or self.size > LARGE:
             return None
         kept, self.skipped = self.skipped, None if self.skipped is None else self.bad
         try:

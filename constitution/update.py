@@ -9,6 +9,7 @@ from pathlib import Path
 from constitution.claim import Claim
 from constitution.dependents import Dependence, InForce, depending
 from constitution.generate import Generation
+from constitution.input import Input
 from constitution.prompt import Prompt
 from constitution.row import Row
 from constitution.run import Determined, RunError, read_runs
@@ -25,9 +26,12 @@ class Update(Generation):
 
     redoes = True
 
-    def _open(self) -> int | None:
+    def _open(self) -> Input:
+        # The prompts stand in the rows; the files they once came from may be gone.
+        return Input(self.settings.model_copy(update={"prompts": (), "benign": ()}))
+
+    def _count(self) -> int | None:
         folder = self.settings.out
-        self._files, self._benign = [], []
         with closing(RowStore(folder, read_only=True)) as store:
             self.dependence: Dependence = depending(folder, store, self.constitution)
         return self.dependence.stale

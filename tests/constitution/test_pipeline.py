@@ -10,7 +10,8 @@ import pytest
 
 from constitution.calls import BudgetSpent
 from constitution.claim import Claim, claim
-from constitution.pipeline import RowMachine, Tally, _Drawn
+from constitution.drawn import Drawn
+from constitution.pipeline import RowMachine, Tally
 from constitution.prompt import Prompt
 from constitution.row import Source
 from constitution.row_file import StoreError
@@ -223,7 +224,7 @@ async def test_a_cancelled_run_cancels_its_rows(machine, store, row_with):
 
 
 def test_a_full_disk_under_the_ids_that_were_drawn_is_said():
-    with closing(_Drawn()) as drawn:
+    with closing(Drawn()) as drawn:
         assert drawn.first("a")
         assert not drawn.first("a")
         drawn._db.execute("PRAGMA max_page_count = 4")
