@@ -15,7 +15,7 @@ from contextlib import closing
 
 from constitution.checks import words_in
 from constitution.row import Rejection
-from constitution.store import RowStore
+from constitution.rows import Rows
 
 REASON = "near_duplicate"
 LIKE = 0.8
@@ -73,7 +73,7 @@ class Signatures:
         self._db.close()
 
 
-def reject_duplicates(store: RowStore) -> int:
+def reject_duplicates(store: Rows) -> int:
     """Reject every accepted row whose final answer nearly repeats that of an earlier one.
 
     Rows that an earlier pass rejected are judged anew, so the outcome depends on the rows alone.

@@ -10,8 +10,8 @@ from constitution import archive
 from constitution.card import Card
 from constitution.formats import Written, formats, with_earlier, write_dataset_info, write_formats
 from constitution.output import keep_output, read_output
+from constitution.rows import Rows
 from constitution.statistics import RunStatistics, gather
-from constitution.store import RowStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Exported:
 
 
 def export(
-    folder: Path, store: RowStore, *, names: Sequence[str] = (), given: Mapping[str, object] | None = None
+    folder: Path, store: Rows, *, names: Sequence[str] = (), given: Mapping[str, object] | None = None
 ) -> Exported:
     """Write the rows of `store` into `folder` as files; each is there whole or not at all.
 

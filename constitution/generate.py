@@ -37,7 +37,8 @@ from rules.schema import Constitution
 Loaded = TypeVar("Loaded")
 
 _LOCAL_ROWS = 8
-_REMOTE_ROWS = 64
+REMOTE_ROWS = 64
+"""Rows at work at once where models are asked over a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Generation:
         They load on a thread: the event loop stays free to hear that the run is to stop.
         """
         settings = self.settings
-        calls = (settings.concurrency or _REMOTE_ROWS) * settings.samples
+        calls = (settings.concurrency or REMOTE_ROWS) * settings.samples
         opened: dict[str, ChatModel] = {}
         self.meter.loading = True
         try:
@@ -188,7 +189,7 @@ class Generation:
         return {role: opened[name] for role, name in settings.models.items()}, gate
 
     def _rows_at_once(self, models: Iterable[ChatModel]) -> int:
-        return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else _REMOTE_ROWS)
+        return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else REMOTE_ROWS)
 
 
 @asynccontextmanager

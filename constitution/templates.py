@@ -297,6 +297,14 @@ class TemplateSet:
         """
         return cls(read_languages(Templates, folder, PROMPTS))
 
+    def __reduce__(self) -> tuple[object, tuple[object]]:
+        # Compiled templates do not travel between processes; their words do.
+        return _again, ({name: item.model_dump(mode="json") for name, item in self.by_language.items()},)
+
     def of(self, language: str) -> Templates:
         """The templates of `language`, or English where there are none."""
         return self.by_language.get(language) or self.fallback
+
+
+def _again(by_language: Mapping[str, Mapping[str, object]]) -> TemplateSet:
+    return TemplateSet({name: Templates.model_validate(words) for name, words in by_language.items()})

@@ -13,8 +13,8 @@ from constitution.prompt import Prompt, clean, prompt_id
 from constitution.readers import bad_line
 from constitution.row import Row
 from constitution.row_file import FILE
+from constitution.rows import open_rows
 from constitution.sources import PromptFile, Skipped
-from constitution.store import RowStore
 from guard.exchange import Message
 
 Of = Literal["revision", "samples"]
@@ -134,7 +134,7 @@ class RowFolder:
         Raises:
             StoreError: the rows cannot be read.
         """
-        with closing(RowStore(self._folder, read_only=True)) as store:
+        with closing(open_rows(self._folder)) as store:
             for number, row in enumerate(store.rows(status="accepted"), 1):
                 answers = _revision(row) if self._of == "revision" else _samples(row)
                 if len(answers) < 2:

@@ -165,6 +165,14 @@ class Shards:
                 completion += kept.tokens.completion
         return Counts(status["accepted"], status["rejected"], failed, calls, Usage(prompt, completion))
 
+    def tokens(self) -> int:
+        """Tokens, in and out, of the finished rows."""
+        found = 0
+        for path in shards_of(self._folder):
+            for batch in _batches(path, ["prompt_tokens", "completion_tokens"]):
+                found += sum(sum(batch.column(name).to_pylist()) for name in ("prompt_tokens", "completion_tokens"))
+        return found
+
     def reasons(self) -> dict[str, int]:
         """As RowStore.reasons."""
         found: Counter[str] = Counter()

@@ -21,10 +21,10 @@ def command(folder: Path, formats: tuple[str, ...], **given: Any) -> None:
     is as the run, or the last export, was told.
     """
     from constitution.export import export
-    from constitution.store import RowStore
+    from constitution.rows import open_rows
     from server.cli._summary import counted, unfit
 
-    with closing(RowStore(folder, read_only=True)) as store:
+    with closing(open_rows(folder)) as store:
         done = export(folder, store, names=formats, given=chosen(given))
     for item in done.files:
         click.echo(f"{item.path}: {counted(item.lines, 'line')}" + (f", {unfit(item.unfit)}" if item.unfit else ""))

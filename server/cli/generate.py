@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli._engine import SECTION as ENGINE
+from server.cli._engine import engine_options, gpus_option
 from server.cli._model_options import (
     SAMPLING,
     budget_option,
@@ -41,6 +43,7 @@ _SECTIONS = {
     "Update": ("update",),
     "Output": ("out", "formats", *CHOICES, "mixed"),
     "Run": ("max_tokens_total", "price_in", "price_out", "concurrency", "quiet"),
+    "Engine": (*ENGINE, "gpus"),
 }
 
 # Those of constitution/generate.py, which `--help` should not wait for; a test holds the two together.
@@ -115,13 +118,16 @@ _ROLES = ("answerer", "critic", "reviser", "judge")
 @click.option("--skip-bad", is_flag=True, help="Pass over lines that hold no prompt, and count them.")
 @click.option("--mixed", is_flag=True, help="Go on in a folder whose rows were made by other rules or models.")
 @price_options
+@engine_options
+@gpus_option
 @quiet_option()
 def command(**given: Any) -> int:
     """Make training data from PROMPTS, by rules.
 
-    PROMPTS are files (JSONL, JSON, CSV, TSV, Parquet, text; .gz too), `-`, or data sets as `hf:ID#split`. Each prompt
-    is answered, critiqued under a rule, revised, justified and checked; what passes is written for the trainers, what
-    does not is kept with its reason. Stop it when you like: the same command goes on where it was.
+    PROMPTS are files (JSONL, JSON, CSV, TSV, Parquet, text; .gz too), patterns as `prompts/*.jsonl`, `-`, or data sets
+    as `hf:ID#split`. Each prompt is answered, critiqued under a rule, revised, justified and checked; what passes is
+    written for the trainers, what does not is kept with its reason. Stop it when you like: the same command goes on
+    where it was.
 
     With --update DIR, rows that depend on rules which were changed since are made anew, by the models and settings of
     DIR's own run; all others stay as they are. `wardlaw rules diff OLD NEW --data DIR` says beforehand how many.
@@ -134,6 +140,9 @@ def command(**given: Any) -> int:
     prices = prices_of(given)
     quiet = given.pop("quiet")
     folder: Path | None = given.pop("update")
+    engine, address, workers, gpus = (given.pop(name) for name in ("engine", "address", "workers", "gpus"))
+    if folder is not None and engine != "local":
+        raise click.UsageError("--update works in this process: leave --engine out")
     if folder is not None:
         from server.cli._update import forecast, open_update
 
@@ -148,9 +157,9 @@ def command(**given: Any) -> int:
                 " see `wardlaw generate --help`"
             )
         constitution = load(*given["rules"]).constitution
-        from constitution.generate import Generation
+        from constitution.engines import Where, open_engine
 
-        generation = Generation(_settings(given), constitution)
+        generation = open_engine(engine).generation(_settings(given), constitution, Where(address, workers, gpus))
     settings = generation.settings
     view = View(generation.tally, generation.meter, generation.total, prices)
     outcome = run(

@@ -15,7 +15,7 @@ from server.cli._printable import printable
 
 if TYPE_CHECKING:
     from constitution.row import Row
-    from constitution.store import RowStore
+    from constitution.rows import Rows
 
 
 @click.command("rows", short_help="page through a run's rows and rejects")
@@ -43,9 +43,9 @@ def command(
 
     Exit codes: 0 done, 1 no such row, 2 an error.
     """
-    from constitution.store import RowStore
+    from constitution.rows import open_rows
 
-    with closing(RowStore(folder, read_only=True)) as store:
+    with closing(open_rows(folder)) as store:
         if reasons:
             _count(store, status, as_json=as_json)
             return
@@ -62,7 +62,7 @@ def command(
             click.echo_via_pager(texts)
 
 
-def _count(store: RowStore, status: str | None, *, as_json: bool) -> None:
+def _count(store: Rows, status: str | None, *, as_json: bool) -> None:
     """How many rows there are, and why the rejected ones are."""
     counts, reasons = store.counts(), store.reasons()
     if as_json:
@@ -83,7 +83,7 @@ def _count(store: RowStore, status: str | None, *, as_json: bool) -> None:
             click.echo(f"  {failed} {source.file}:{source.line}: {printable(error)}")
 
 
-def _tell_none(store: RowStore, folder: Path, rule: str | None, reason: str | None) -> None:
+def _tell_none(store: Rows, folder: Path, rule: str | None, reason: str | None) -> None:
     """Say that no row was found, and what could have been asked for."""
     from rules.words import did_you_mean, listed
 
