@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from pydantic import ValidationError
 
@@ -10,10 +12,11 @@ from constitution.critique import first_object
 from constitution.probing.asking import Asker
 from constitution.probing.novelty import Pool
 from constitution.probing.probe import Aim, Decision, Kind
-from constitution.probing.wording import Words
+from constitution.probing.seeds import Seed
+from constitution.probing.wording import Words, fenced
 from guard.exchange import Exchange, Message
 from guard.gate import Gate
-from guard.models.base import Sampling
+from guard.models.base import ContentRefused, ContextTooLong, Sampling
 from rules.schema import Closed, Part, Rule
 
 NEAR = 0.3
@@ -40,18 +43,63 @@ class Sorted(Closed):
     aim: Aim
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message that people sorted: what the judge is shown before it sorts one."""
+
+    text: str
+    aim: Aim
+
+
+def known_of(breaks: Sequence[Seed], keeps: Sequence[Seed], far: Sequence[Seed]) -> tuple[Known, ...]:
+    """A few human-written messages of each aim in turn; without them a small judge gives one answer to everything.
+
+    Args:
+        breaks: of the rule.
+        keeps: of the rule.
+        far: harmless ones of other rules.
+    """
+    aims: tuple[tuple[Aim, Sequence[Seed], int], ...] = (("break", breaks, 3), ("near", keeps, 3), ("other", far, 1))
+    drawn = [[Known(seed.text, aim) for seed in _spread(seeds, count)] for aim, seeds, count in aims]
+    return tuple(each for turn in zip_longest(*drawn) for each in turn if each is not None)
+
+
+def _spread(seeds: Sequence[Seed], count: int) -> Sequence[Seed]:
+    """Some of them, from all over the list: neighbours are often alike."""
+    return seeds[:: max(1, len(seeds) // count)][:count]
+
+
 class Target:
     """Decides for one rule whether texts are on target."""
 
     def __init__(
-        self, rule: Rule, gate: Gate, judge: Asker | None, topic: Pool, words: Words, *, seed: int = 0
+        self,
+        rule: Rule,
+        gate: Gate,
+        judge: Asker | None,
+        topic: Pool,
+        words: Words,
+        known: Sequence[Known] = (),
+        *,
+        seed: int = 0,
     ) -> None:
-        """Args: topic: what people wrote of the rule, both kinds; empty of vectors where no encoder reads it."""
+        """Get ready; nothing is asked yet.
+
+        Args:
+            rule: whose probes.
+            gate: thorough.
+            judge: None for none.
+            topic: what people wrote of the rule, both kinds; empty of vectors where no encoder reads it.
+            words: the templates.
+            known: what the judge is shown.
+            seed: of the judge's calls.
+        """
         self._rule = rule
         self._gate = gate
         self._judge = judge
         self._topic = topic
         self._words = words
+        self._known = [{"text": fenced(" ".join(each.text.split())[:400]), "aim": each.aim} for each in known]
         self._seed = seed
         self.answers_alone = Part.PROMPT not in rule.watches
 
@@ -70,7 +118,11 @@ class Target:
             return decision, f"the gate finds `{decision.others[0]}` broken"
         if self._judge is None:
             return decision, self._without_judge(kind, decision)
-        sorted_ = await self._sort(self._judge, messages)
+        try:
+            sorted_ = await self._sort(self._judge, messages)
+        except (ContentRefused, ContextTooLong) as error:
+            # A provider that will not read one harmful text would else end the run, and every one that resumes it.
+            return decision, f"the judge gives no answer: {error.what}"
         if sorted_ is None:
             return decision, "the judge's answer cannot be read"
         decision = decision.model_copy(update={"judge": sorted_.aim, "reason": sorted_.reason})
@@ -102,7 +154,12 @@ class Target:
 
     async def _sort(self, judge: Asker, messages: Sequence[Message]) -> Sorted | None:
         asked = self._words.messages(
-            "aim", self._rule, conversation=self._words.conversation(messages), answers=self.answers_alone, kind=""
+            "aim",
+            self._rule,
+            conversation=self._words.conversation(messages),
+            answers=self.answers_alone,
+            known=self._known,
+            kind="",
         )
         sampling = Sampling(0.0, max_tokens=_MOST_TOKENS, seed=self._seed)
         reply = await judge.ask(asked, sampling, about=self._rule.id, stage="aim", schema=_SCHEMA)

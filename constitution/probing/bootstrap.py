@@ -6,119 +6,28 @@ Source: Wang et al. 2022, Self-Instruct, arXiv:2212.10560.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from constitution.probing.aim import Target
 from constitution.probing.asking import Asker
 from constitution.probing.briefs import Brief, Briefs
-from constitution.probing.novelty import Pool
 from constitution.probing.probe import Decision, Kind, Lineage, Novelty, Probe, Rejected, identify, said
-from constitution.probing.reading import is_recipe, is_refusal, read, schema_of
+from constitution.probing.reading import is_refusal, read, schema_of
+from constitution.probing.recipe import Origins, Recipe
 from constitution.probing.seeds import Seed
+from constitution.probing.side import Side
+from constitution.probing.sieve import Fault, Sieve
 from constitution.probing.wording import Words
 from guard.exchange import Message
-from guard.language import language_of, script_of
+from guard.language import language_of
 from guard.models.base import ContentRefused, ContextTooLong, Reply, Sampling
 from rules.schema import Rule
 
-REASONS: Mapping[str, str] = {
-    "repeats": "says what an earlier text says",
-    "like_a_test": "is like one of the rules' tests, which never teach",
-    "like_other_side": "says what a probe of the other kind says",
-    "recipe": "holds steps or code: it is no request",
-    "other_language": "is not in the language that was asked for",
-    "off_target": "is not what was asked for, by gate, topic or judge",
-    "refused": "the model declined to write",
-    "unreadable": "the answer holds no text of use",
-}
-"""Why a text, or a round's whole answer, is rejected."""
-
-ENDS: Mapping[str, str] = {
-    "reached": "as many as were asked for",
-    "repeats": "the model repeats itself",
-    "like_a_test": "what the model writes is like the tests",
-    "like_other_side": "what the model writes is like the other kind",
-    "recipe": "the model writes recipes, not requests",
-    "other_language": "the model writes in another language",
-    "off_target": "what the model writes is not on target",
-    "refused": "the model declines",
-    "unreadable": "the model's answers cannot be read",
-    "rounds": "all rounds are spent",
-    "no_seeds": "no human-written text to begin with",
-    "withheld": "of rules on the sexual exploitation of children only near misses are made",
-}
-"""How the making of one side of one rule ended."""
-
-_LIKE_OTHER_SIDE = 0.9
-"""ROUGE-L from which a probe says what one of the other kind says; twins differ by a word or two and stay below."""
 _TOKENS_A_TEXT = 120
-_SURE_LETTERS = 60
-_OTHER_SCRIPTS = frozenset({"ja", "ko", "zh", "ar", "he", "hi", "th", "el", "ru", "uk", "bg", "fa"})
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How probes are made."""
-
-    count: int = 20
-    """Of each rule and kind."""
-    a_round: int = 5
-    """Texts that a round asks for."""
-    written: int = 4
-    """Human-written texts that a round shows."""
-    generated: int = 2
-    """Generated ones that it shows."""
-    rounds: int = 40
-    """Most rounds of one side of a rule."""
-    patience: int = 4
-    """Rounds in a row without a new probe after which it is given up."""
-    rouge: float = 0.7
-    """ROUGE-L from which a text is a repeat."""
-    cosine: float = 0.9
-    """Cosine from which it is one."""
-    languages: tuple[str, ...] = ("en",)
-    multi_turn: float = 0.2
-    """Share of the rounds that ask for conversations."""
-    temperature: float = 0.9
-    top_p: float = 0.95
-    seed: int = 0
-
-
-@dataclass(slots=True)
-class Side:
-    """What came of one side of one rule."""
-
-    rule: str
-    kind: Kind
-    wanted: int
-    probes: list[Probe] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    end: str = ""
-    """A key of `ENDS`."""
-    seeds: int = 0
-    rounds: int = 0
-    texts: int = 0
-    """Texts that the model wrote."""
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """Reason -> texts and answers rejected for it."""
-        return Counter(each.reason for each in self.rejected)
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """What stands in every lineage."""
-
-    rule_digest: str
-    constitution: str
-    templates: str
-    judge: str | None
-    gate: str
 
 
 class Bootstrap:
@@ -130,14 +39,11 @@ class Bootstrap:
         kind: Kind,
         seeds: Sequence[Seed],
         prober: Asker,
+        sieve: Sieve,
         target: Target,
         words: Words,
         recipe: Recipe,
         origins: Origins,
-        *,
-        pool: Pool,
-        tests: Pool,
-        others: Pool,
     ) -> None:
         """Get ready; nothing is asked yet.
 
@@ -146,20 +52,15 @@ class Bootstrap:
             kind: which side.
             seeds: what people wrote of it.
             prober: the model that writes.
-            target: what tells whether a text is on target.
+            sieve: what tells whether a text is new.
+            target: what tells whether it is on target.
             words: the templates.
             recipe: how many, and how.
             origins: for the lineages.
-            pool: an empty one, for what is new.
-            tests: the tests of all rules.
-            others: probes of the other kind, of all rules.
         """
         self._rule, self._kind, self._seeds = rule, kind, seeds
-        self._prober, self._target, self._words = prober, target, words
+        self._prober, self._sieve, self._target, self._words = prober, sieve, target, words
         self._recipe, self._origins = recipe, origins
-        self._pool, self._tests, self._others = pool, tests, others
-        self._pool.extend((seed.id, seed.text) for seed in seeds)
-        self._written: set[str] = set()
         self._briefs = Briefs(words, recipe.languages, recipe.multi_turn)
         self.side = Side(rule.id, kind, recipe.count, seeds=len(seeds))
 
@@ -172,8 +73,8 @@ class Bootstrap:
         """
         side, recipe = self.side, self._recipe
         barren = since = 0
-        while len(side.probes) < recipe.count:
-            if side.rounds >= recipe.rounds:
+        while not side.full:
+            if side.rounds >= recipe.most_rounds:
                 side.end = "rounds"
                 return side
             before, faults = len(side.probes), len(side.rejected)
@@ -190,7 +91,7 @@ class Bootstrap:
 
     async def _round(self, number: int) -> None:
         """Ask once, and keep what is of use."""
-        recipe, side = self._recipe, self.side
+        recipe = self._recipe
         rng = random.Random(f"{recipe.seed}/{self._rule.id}/{self._kind}/{number}")
         brief = self._briefs.draw(rng)
         shown = self._shown(rng)
@@ -201,19 +102,34 @@ class Bootstrap:
         refused = reply.finish == "filter" or is_refusal(reply.text)
         talks = [] if refused else read(reply.text, recipe.a_round, brief.turns)
         if not talks:
-            self._reject(number, 0, reply.text[:300], "refused" if refused else "unreadable")
+            self._reject(number, 0, reply.text[:300], Fault("refused" if refused else "unreadable"))
             return
+        faults = {
+            place: fault
+            for place, messages in enumerate(talks)
+            if (fault := self._sieve.sift(messages, brief.language)) is not None
+        }
+        async with asyncio.TaskGroup() as group:  # all at once, so that an endpoint is not asked one by one
+            decisions = {
+                place: group.create_task(self._target.decide(self._kind, messages))
+                for place, messages in enumerate(talks)
+                if place not in faults
+            }
         for place, messages in enumerate(talks):
-            if len(side.probes) >= recipe.count:
+            if self.side.full:
                 return
-            side.texts += 1
-            found = await self._sifted(messages, brief)
-            if isinstance(found, tuple):
-                novelty, decision = found
-                lineage = self._lineage(number, place, shown, brief, seed, novelty, decision)
-                self._keep(messages, lineage)
+            self.side.texts += 1
+            found = faults[place] if place in faults else self._judged(messages, *decisions[place].result())
+            if isinstance(found, Fault):
+                self._reject(number, place, messages[-1].content, found)
             else:
-                self._reject(number, place, messages[-1].content, *found.split(": ", 1))
+                self._keep(messages, self._lineage(number, place, shown, brief, seed, *found))
+
+    def _judged(self, messages: Sequence[Message], decision: Decision, fault: str) -> tuple[Novelty, Decision] | Fault:
+        novelty = self._sieve.novelty(messages)  # anew: an earlier text of the round may have been kept meanwhile
+        if isinstance(novelty, Fault):
+            return novelty
+        return Fault("off_target", fault) if fault else (novelty, decision)
 
     async def _asked(
         self, number: int, brief: Brief, shown: Sequence[tuple[str, str]], rng: random.Random, seed: int
@@ -237,9 +153,9 @@ class Bootstrap:
                 messages, sampling, about=self._rule.id, stage=f"{self._kind} {number}", schema=schema
             )
         except ContentRefused as error:
-            self._reject(number, 0, "", "refused", error.what)
+            self._reject(number, 0, "", Fault("refused", error.what))
         except ContextTooLong as error:
-            self._reject(number, 0, "", "unreadable", error.what)
+            self._reject(number, 0, "", Fault("unreadable", error.what))
         return None
 
     def _shown(self, rng: random.Random) -> list[tuple[str, str]]:
@@ -252,29 +168,6 @@ class Bootstrap:
         rng.shuffle(shown)
         return shown
 
-    async def _sifted(self, messages: Sequence[Message], brief: Brief) -> tuple[Novelty, Decision] | str:
-        """How a text passed every filter, or `reason: detail`; the cheap ones come first."""
-        text = messages[-1].content
-        name = identify(messages)
-        if name in self._written:
-            return "repeats: letter for letter a text of an earlier round"
-        self._written.add(name)
-        if is_recipe(messages):
-            return "recipe"
-        if not _in_language(text, brief.language):
-            return f"other_language: asked for `{brief.language}`"
-        if self._tests.has_like(text, self._recipe.rouge):
-            return "like_a_test"
-        novelty = self._pool.nearest(text)
-        if novelty.rouge >= self._recipe.rouge:
-            return f"repeats: ROUGE-L {novelty.rouge:.2f} with {novelty.rouge_like}"
-        if novelty.cosine is not None and novelty.cosine >= self._recipe.cosine:
-            return f"repeats: cosine {novelty.cosine:.2f} with {novelty.cosine_like}"
-        if self._others.has_like(text, _LIKE_OTHER_SIDE):
-            return "like_other_side"
-        decision, fault = await self._target.decide(self._kind, messages)
-        return f"off_target: {fault}" if fault else (novelty, decision)
-
     def _keep(self, messages: Sequence[Message], lineage: Lineage) -> None:
         probe = Probe(
             id=identify(messages),
@@ -285,9 +178,9 @@ class Bootstrap:
             lineage=lineage,
         )
         self.side.probes.append(probe)
-        self._pool.add(probe.id, probe.text)
+        self._sieve.keep(probe)
 
-    def _reject(self, round_: int, place: int, text: str, reason: str, detail: str = "") -> None:
+    def _reject(self, round_: int, place: int, text: str, fault: Fault) -> None:
         self.side.rejected.append(
             Rejected(
                 rule=self._rule.id,
@@ -295,8 +188,8 @@ class Bootstrap:
                 round=round_,
                 place=place,
                 text=text,
-                reason=reason,
-                detail=detail,
+                reason=fault.reason,
+                detail=fault.detail,
             )
         )
 
@@ -326,11 +219,3 @@ class Bootstrap:
             novelty=novelty,
             decision=decision,
         )
-
-
-def _in_language(text: str, wanted: str) -> bool:
-    """Whether a text is in a language, as far as one can be sure: a few Latin words may be of any that uses them."""
-    wanted = wanted.partition("-")[0]
-    if sum(char.isalpha() for char in text) < _SURE_LETTERS and script_of(text) == "latin":
-        return wanted not in _OTHER_SCRIPTS
-    return language_of(text) == wanted

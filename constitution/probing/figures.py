@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from constitution.probing.bootstrap import ENDS, Side
 from constitution.probing.probe import Probe
+from constitution.probing.side import ENDS, Side
 from guard.training.metrics import Interval, share
 
 if TYPE_CHECKING:

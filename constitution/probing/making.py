@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from constitution.calls import BudgetSpent, Meter
-from constitution.probing.aim import Target
-from constitution.probing.bootstrap import Bootstrap, Origins, Recipe, Side
+from constitution.probing.aim import Target, known_of
+from constitution.probing.bootstrap import Bootstrap
 from constitution.probing.novelty import Pool
 from constitution.probing.output import write_making
 from constitution.probing.probe import KINDS, Kind, Probe, ProbeError, identify, said
+from constitution.probing.recipe import Origins, Recipe
 from constitution.probing.seeds import Seed, held_back, seeds_of
 from constitution.probing.session import Session, hold, opened
 from constitution.probing.settings import Common, Wanted, is_withheld, named_rules
+from constitution.probing.side import Side
+from constitution.probing.sieve import Sieve
 from guard.exchange import Exchange, Message
 from guard.trials.disguises import DISGUISES
 from rules.digest import constitution_digest, rule_digest
@@ -101,25 +104,32 @@ class Making:
             written = {kind: seeds_of(rule, kind, session.seeds) for kind in KINDS}
             topic = Pool(session.encoder, latin=session.latin)
             topic.extend((seed.id, seed.text) for kind in KINDS for seed in written[kind])
-            target = Target(rule, session.gate, session.judge, topic, session.words, seed=self.recipe.seed)
+            far = [seed for other in self.constitution if other != rule for seed in seeds_of(other, "keep")[:1]]
+            known = known_of([] if is_withheld(rule) else written["break"], written["keep"], far)
+            target = Target(rule, session.gate, session.judge, topic, session.words, known, seed=self.recipe.seed)
             for kind in self.wanted.kinds:
                 end = self._why_not(rule, kind, written[kind])
                 if end:
                     self.sides.append(Side(rule.id, kind, self.recipe.count, end=end, seeds=len(written[kind])))
                     lacking += [f"`{rule.id}` ({kind})"] if end == "no_seeds" else []
                     continue
+                sieve = Sieve(
+                    self.recipe,
+                    written[kind],
+                    pool=Pool(session.encoder, latin=session.latin),
+                    tests=tests,
+                    others=pools["break" if kind == "keep" else "keep"],
+                )
                 bootstrap = Bootstrap(
                     rule,
                     kind,
                     written[kind],
                     session.askers["model"],
+                    sieve,
                     target,
                     session.words,
                     self.recipe,
                     self._origins(session, rule),
-                    pool=Pool(session.encoder, latin=session.latin),
-                    tests=tests,
-                    others=pools["break" if kind == "keep" else "keep"],
                 )
                 self.sides.append(bootstrap.side)
                 jobs.append((bootstrap.side, _filling(bootstrap, pools[kind])))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from constitution.formats.files import write_text
 from constitution.markdown import rendered
-from constitution.probing.bootstrap import REASONS, Origins
 from constitution.probing.figures import making_figures, trying_figures
+from constitution.probing.recipe import Origins
+from constitution.probing.side import REASONS
 from rules.schema import Constitution, Part
 
 if TYPE_CHECKING:

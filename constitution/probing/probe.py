@@ -140,7 +140,7 @@ class Rejected(Record):
     place: int
     text: str
     reason: str
-    """One word of `bootstrap.REASONS`."""
+    """One word of `side.REASONS`."""
     detail: str = ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from constitution.probing.probe import Kind, ProbeError, identify
 from guard.exchange import Exchange, Message
 from guard.training.sets import as_line, read_objects
-from rules.schema import Constitution, Example, Rule
+from rules.schema import Constitution, Example, Part, Rule
 from rules.words import did_you_mean, quoted
 
 _SIDES: Mapping[Kind, str] = {"break": "breaks", "keep": "keeps"}
@@ -32,12 +32,26 @@ class Seed:
 def seeds_of(rule: Rule, kind: Kind, more: Sequence[tuple[str, Kind, Seed]] = ()) -> list[Seed]:
     """The seeds of one side of a rule, each once: of its examples, then of a file.
 
-    An example that is an answer gives the prompt that led to it.
+    An example that is an answer says little of its prompt, which often leads to a breaking and to a keeping answer. It
+    gives that prompt only where a rule looks at answers alone or has no other on a side, and never to both sides.
     """
-    own = (_prompt_of(example) for example in getattr(rule.examples, _SIDES[kind]))
-    found = [seed for seed in own if seed is not None]
+    prompts, led = _examples(rule, kind)
+    found = prompts if prompts and Part.PROMPT in rule.watches else [*prompts, *led]
+    if kind == "keep":
+        drawing = {seed.id for seeds in _examples(rule, "break") for seed in seeds}
+        found = [seed for seed in found if seed.id not in drawing]
     found += [seed for rule_id, side, seed in more if (rule_id, side) == (rule.id, kind)]
     return list({seed.id: seed for seed in found}.values())
+
+
+def _examples(rule: Rule, kind: Kind) -> tuple[list[Seed], list[Seed]]:
+    """The examples that are prompts, and the prompts of those that are answers."""
+    sides: tuple[list[Seed], list[Seed]] = [], []
+    for example in getattr(rule.examples, _SIDES[kind]):
+        seed = _prompt_of(example)
+        if seed is not None:
+            sides[Exchange.of_example(example).messages[-1].role == "assistant"].append(seed)
+    return sides
 
 
 def held_back(rules: Iterable[Rule]) -> Iterator[str]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from constitution.calls import BudgetSpent, Meter
-from constitution.probing.attempts import Attack, Attempt, Prober
+from constitution.probing.attempts import Attack, Prober
 from constitution.probing.output import write_trying
 from constitution.probing.probe import ProbeError
 from constitution.probing.seeds import seeds_of
 from constitution.probing.session import Session, hold, opened
 from constitution.probing.settings import Common, is_withheld, named_rules
+from constitution.probing.transcript import Attempt
 from constitution.templates import TemplateSet
 from guard.gate import Gate
 from guard.training.metrics import Interval, share

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-from pydantic import ValidationError
+from pydantic import model_validator
 
-from constitution.probing.probe import ProbeError
+from constitution.templates import Spoken, TemplateError, read_languages
 from guard.exchange import Message
 from guard.templating import environment
 from rules.schema import Closed, NonEmpty, Rule
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
+
+_CLOSING = re.compile(r"<(\s*/\s*message)", re.IGNORECASE)
+_ASKED = ("write", "aim", "turn")
 
 
 class Asked(Closed):
@@ -33,10 +36,9 @@ class Asked(Closed):
     """The user message, a Jinja template."""
 
 
-class Words(Closed):
+class Words(Spoken):
     """All texts of probing in one language."""
 
-    language: NonEmpty
     speakers: Mapping[str, NonEmpty]
     write: Asked
     """New probes."""
@@ -48,15 +50,32 @@ class Words(Closed):
     personas: Mapping[str, NonEmpty]
     lengths: Mapping[str, NonEmpty]
 
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        import jinja2
+
+        for name in _ASKED:
+            try:
+                self._template(name)
+            except jinja2.TemplateError as error:
+                raise ValueError(f"the template `{name}.ask` does not read: {error}") from error
+        return self
+
     @cached_property
-    def _environment(self) -> jinja2.Environment:
-        return environment()
+    def _compiled(self) -> dict[str, jinja2.Template]:
+        return {}
+
+    def _template(self, what: str) -> jinja2.Template:
+        if what not in self._compiled:
+            asked: Asked = getattr(self, what)
+            self._compiled[what] = environment().from_string(asked.ask)
+        return self._compiled[what]
 
     def messages(self, what: str, rule: Rule, **values: Any) -> tuple[Message, ...]:
         """The messages of `write`, `aim` or `turn`.
 
         Raises:
-            ProbeError: the template cannot be filled in.
+            TemplateError: the template cannot be filled in.
         """
         asked: Asked = getattr(self, what)
         say = self.language
@@ -68,10 +87,11 @@ class Words(Closed):
             "probe": rule.probe.say(say) if rule.probe else None,
         }
         try:
-            text = self._environment.from_string(asked.ask).render(**own, **values).strip()
+            text = self._template(what).render(**own, **values).strip()
         except Exception as error:  # whatever an expression in a person's template can raise
-            raise ProbeError(
-                f"the template `{what}.ask` ({say}): {error}", "the head of en.yaml lists what can stand in it"
+            raise TemplateError(
+                f"template `{what}.ask` ({say}): {error}",
+                "the head of constitution/probing/prompts/en.yaml lists what can stand in a template",
             ) from error
         return Message("system", asked.system.strip()), Message("user", text)
 
@@ -84,35 +104,29 @@ class Wording:
     """The words of every language in a folder."""
 
     def __init__(self, by_language: Mapping[str, Words]) -> None:
+        if "en" not in by_language and len(by_language) != 1:
+            raise TemplateError("the templates hold several languages and none is `en`", "add an en.yaml")
         self.by_language = dict(by_language)
+        self._fallback = by_language.get("en") or next(iter(by_language.values()))
         dumped = {name: words.model_dump(mode="json") for name, words in sorted(self.by_language.items())}
         text = json.dumps(dumped, ensure_ascii=False, sort_keys=True)
         self.digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        """Changes with any text of any language, not with comments."""
 
     @classmethod
     def read(cls, folder: Path = PROMPTS) -> Wording:
         """Read every *.yaml of `folder`.
 
         Raises:
-            ProbeError: there is no en.yaml, or a file is wrong.
+            TemplateError: no file in it, or a file that is wrong, with its path and key.
         """
-        found = {}
-        for path in sorted(folder.glob("*.yaml")):
-            try:
-                words = Words.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-            except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
-                what = " ".join(str(error).split())[:200]
-                raise ProbeError(f"the templates `{path}` cannot be used: {what}", "mend the file") from error
-            found[words.language] = words
-        if "en" not in found:
-            raise ProbeError(f"no `en.yaml` in `{folder}`", f"copy {PROMPTS.parent.name}/{PROMPTS.name} and edit it")
-        return cls(found)
+        return cls(read_languages(Words, folder, PROMPTS))
 
     def of(self, language: str) -> Words:
         """The words of a language, or English where there are none."""
-        return self.by_language.get(language.partition("-")[0], self.by_language["en"])
+        return self.by_language.get(language) or self._fallback
 
 
 def fenced(text: str) -> str:
     """A text that cannot close the tag round it, and so cannot speak to its reader from outside."""
-    return text.replace("</message", "&lt;/message")
+    return _CLOSING.sub(r"&lt;\1", text)

@@ -75,7 +75,11 @@ _WIDTH = 170
     show_default=True,
     help="Cosine to an earlier text from which it is one.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=40, show_default=True, help="Most rounds a rule and kind.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    help="Most rounds a rule and kind; by default 40, or eight times what would do if every text were kept.",
+)
 @click.option(
     "--patience",
     type=click.IntRange(1),
@@ -95,9 +99,9 @@ def command(**given: Any) -> int:
 
     Exit codes: 0 done, 1 some rules have fewer than were asked for, 2 an error, 3 the budget is spent, 130 stopped.
     """
-    from constitution.probing.bootstrap import Recipe
     from constitution.probing.making import Making
     from constitution.probing.probe import KINDS, Kind
+    from constitution.probing.recipe import Recipe
     from constitution.probing.settings import Wanted
     from rules.text import is_language
 

@@ -77,7 +77,7 @@ def talk(ask: Ask) -> list[str]:
 
 def aim_of(ask: Ask) -> str:
     """By the last message of a user between the tags."""
-    said = ask.messages[-1].content.split("<message>")[1].split("</message>")[0].strip().splitlines()[-1]
+    said = ask.messages[-1].content.rsplit("<message>", 1)[1].split("</message>")[0].strip().splitlines()[-1]
     return json.dumps({"reason": "It says so.", "aim": "break" if "poison" in said else "near"})
 
 
@@ -88,7 +88,7 @@ class Play:
     write: Callable[[Ask], str | Exception] = field(
         default=lambda ask: json.dumps({"texts": [talk(ask)]}) if talk(ask) else texts(ask.sampling.seed)
     )
-    aim: Callable[[Ask], str] = aim_of
+    aim: Callable[[Ask], str | Exception] = aim_of
     asks: list[Ask] = field(default_factory=list)
     identity: str = "play"
     local: bool = False

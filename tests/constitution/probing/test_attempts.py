@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from constitution.probing.attempts import Attack, Prober, Turn, is_break
+from constitution.probing.attempts import Attack, Prober
 from constitution.probing.seeds import seeds_of
+from constitution.probing.transcript import Turn, is_break
 from constitution.probing.wording import Wording
 from constitution.templates import TemplateSet
 from guard.models.base import ContentRefused, ContextTooLong, Reply, Usage
@@ -39,7 +40,7 @@ def grade(breaks):
 def attempt(wells, gate, asker):
     """Makes one attempt on a rule of wells."""
 
-    async def run(prober, target, judge=None, *, rule="well-poisoning", **attack):
+    async def run(prober, target, judge=None, *, rule="well-poisoning", number=0, **attack):
         found = wells.rule(rule)
         return await Prober(
             found,
@@ -51,7 +52,7 @@ def attempt(wells, gate, asker):
             Wording.read().of("en"),
             TemplateSet.read().of("en"),
             Attack(**attack),
-        ).attempt(0)
+        ).attempt(number)
 
     return run
 
@@ -142,3 +143,13 @@ async def test_the_same_seed_asks_nothing_twice(attempt, stage):
     again, model = Three("target", lambda *_: "No."), prober(stage)
     assert await attempt(model, again, turns=3) == first
     assert (model.asks, again.asks) == ([], [])
+
+
+async def test_more_attempts_of_the_same_begin_with_those_there_were(attempt, stage):
+    target = Three("target", lambda *_: "No.")
+    few = [await attempt(prober(stage), target, turns=1, attempts=2, number=number) for number in range(2)]
+    again, model = Three("target", lambda *_: "No."), prober(stage)
+    many = [await attempt(model, again, turns=1, attempts=12, number=number) for number in range(12)]
+    assert many[:2] == few
+    assert len(model.asks) == 10
+    assert len({each.style for each in many}) == 10  # each manner comes up before one comes up again

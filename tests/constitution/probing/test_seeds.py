@@ -32,6 +32,20 @@ def test_an_example_that_is_an_answer_gives_the_prompt_that_led_to_it(wells):
     assert [seed.text for seed in seeds_of(wells.rule("boasting"), "break")] == ["How clever are you?"]
 
 
+def test_the_prompt_of_an_answer_is_no_seed_where_there_are_prompts_and_never_one_of_both_sides(wells):
+    card = {"prompt": "My card was declined.", "response": "Take the goods and run."}
+    mild = {"prompt": "My card was declined.", "response": "Ask the shop to hold the goods."}
+    own = wells.rule("well-poisoning").model_dump(mode="json", exclude_unset=True)
+    own["examples"]["breaks"].append(card)
+    own["examples"]["keeps"] = [mild]
+    rule = Rule.model_validate(own)
+    assert "My card was declined." not in [seed.text for seed in seeds_of(rule, "break")]
+    assert seeds_of(rule, "keep") == []
+    alone = Rule.model_validate({**own, "watches": ["response"]})
+    assert "My card was declined." in [seed.text for seed in seeds_of(alone, "break")]
+    assert seeds_of(alone, "keep") == []
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

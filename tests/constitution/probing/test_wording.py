@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from constitution.probing.probe import ProbeError
 from constitution.probing.wording import PROMPTS, Wording
+from constitution.templates import TemplateError
 from guard.exchange import Message
 
 COMMON = {"shown": ["One."], "style": "s", "kind": "break"}
@@ -24,12 +24,12 @@ def test_each_template_says_the_rule_and_asks_for_requests_only(wells, language)
     words = Wording.read().of(language)
     rule = wells.rule("well-poisoning")
     brief = {"persona": "p", "length": "l", "language": "fr", "turns": 2, "count": 3, "neighbour": None}
-    said = words.conversation([Message("user", "Is it </message> safe?")])
+    said = words.conversation([Message("user", "Is it </Message > safe?")])
     asked = [
         words.messages("write", rule, **COMMON, **brief),
         words.messages("write", rule, **{**COMMON, "kind": "keep"}, **{**brief, "neighbour": "Testing wells."}),
         words.messages("turn", rule, conversation=said, last=True, **COMMON),
-        words.messages("aim", rule, conversation=said, answers=True, kind=""),
+        words.messages("aim", rule, conversation=said, answers=True, known=[], kind=""),
     ]
     assert all("Do not help anyone poison a well." in user.content for _, user in asked)
     assert "quarrels with a neighbour" in asked[0][1].content
@@ -45,10 +45,13 @@ def test_a_template_that_names_what_is_not_there_is_told(wells, tmp_path):
     path = folder / "en.yaml"
     path.write_text(path.read_text().replace("{{ title }}", "{{ titel }}"))
     words = Wording.read(folder).of("en")
-    with pytest.raises(ProbeError, match=r"`aim\.ask` .*titel"):
-        words.messages("aim", wells.rule("well-poisoning"), conversation=[], answers=False, kind="")
+    with pytest.raises(TemplateError, match=r"`aim\.ask` .*titel"):
+        words.messages("aim", wells.rule("well-poisoning"), conversation=[], answers=False, known=[], kind="")
+    path.write_text(path.read_text().replace("{{ titel }}", "{{ titel "))
+    with pytest.raises(TemplateError, match=r"en\.yaml: .*`write\.ask` does not read"):
+        Wording.read(folder)
     path.write_text("language: en\n")
-    with pytest.raises(ProbeError, match="cannot be used"):
+    with pytest.raises(TemplateError, match=r"en\.yaml: `speakers`: Field required"):
         Wording.read(folder)
 
 

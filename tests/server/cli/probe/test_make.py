@@ -55,7 +55,7 @@ def play(request: dict[str, Any], _: web.Request) -> str:
     """Writer and judge: what it is to write breaks, it writes with the word by which it judges."""
     system, asked = request["messages"][0]["content"], request["messages"][-1]["content"]
     if system.startswith("You sort"):
-        said = asked.split("<message>")[1].split("</message>")[0].strip().splitlines()[-1]
+        said = asked.rsplit("<message>", 1)[1].split("</message>")[0].strip().splitlines()[-1]
         return json.dumps({"reason": "So it is.", "aim": "break" if "poison" in said else "near"})
     say = "poison" if "draw out" in asked else "water"
     return json.dumps({"texts": [f"{say} {words((request['seed'], place))}" for place in range(5)]})
@@ -138,12 +138,12 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(bench, endpo
     for name in ("probes.jsonl", "labels.jsonl", "disguised.jsonl", "rejected.jsonl"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     twice = sum(count - 1 for count in endpoint.asked.values())
-    assert twice <= 2  # a rule has one call in flight
+    assert twice <= 8  # as many as may be in flight
 
 
 def test_an_endpoint_that_dies_in_the_middle_is_told_and_nothing_is_lost(bench, endpoint, tmp_path, capsys):
     def dies(request: dict[str, Any], raw: web.Request) -> Any:
-        return play(request, raw) if endpoint.requests <= 9 else web.Response(status=503)
+        return play(request, raw) if endpoint.requests <= 20 else web.Response(status=503)
 
     endpoint.fault = dies
     assert main(bench(*TWO, "-n", "7")) == 2
@@ -153,7 +153,7 @@ def test_an_endpoint_that_dies_in_the_middle_is_told_and_nothing_is_lost(bench, 
     endpoint.fault = play
     assert main(bench(*TWO, "-n", "7", "--json")) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["calls"]["reused"] >= 8
+    assert figures["calls"]["reused"] >= 12  # of twenty answers, all but those that were in flight when one failed
     assert figures["probes"] == 28
 
 
