@@ -44,16 +44,25 @@ class Look(Record):
     """Whether the question was made from the rule's text, because the rule has no `choice`."""
     how: Literal["logprobs", "votes"]
     """`votes`: the model gave no log-probabilities, and was asked several times."""
-    first: float | None
-    """Probability of the pair's first answer when it is shown first; None where the reply could not be read."""
-    second: float | None
+    first: float | None = None
+    """Probability of the pair's first answer when it is shown first; None where the reply could not be read, or each
+    answer was graded alone."""
+    second: float | None = None
     """Probability of the same answer when it is shown second."""
+    grades: tuple[float | None, float | None] | None = None
+    """Log-odds that each answer keeps the rule, graded alone; None where a pair was shown."""
     label: float | None
-    """Both orders in one; None unless both could be read."""
+    """Both orders or grades in one; None unless both could be read."""
     why: str = ""
-    """Why an order could not be read: `unreadable`, `too_long`, `withheld`."""
+    """Why one could not be read: `unreadable`, `too_long`, `withheld`."""
     reasons: tuple[str, ...] = ()
-    """What the model reasoned before each order's choice (`--cot`)."""
+    """What the model reasoned before each order's choice or each grade (`--cot`)."""
+
+    @property
+    def half_read(self) -> bool:
+        """Whether one of the two could be read, and the other could not."""
+        one, other = self.grades or (self.first, self.second)
+        return (one is None) != (other is None)
 
 
 class Duel(Record):
@@ -75,12 +84,11 @@ class Duel(Record):
 
     @property
     def orders(self) -> tuple[float, float] | None:
-        """Mean probability of the first answer, shown first and shown second; None where no look counts."""
-        read = self.read
+        """Mean probability of the first answer, shown first and shown second; None where no look at the pair counts."""
+        read = [(look.first, look.second) for look in self.read if look.first is not None and look.second is not None]
         if not read:
             return None
-        shown_first = sum(look.first or 0.0 for look in read) / len(read)
-        return shown_first, sum(look.second or 0.0 for look in read) / len(read)
+        return sum(first for first, _ in read) / len(read), sum(second for _, second in read) / len(read)
 
     @property
     def winner(self) -> int:

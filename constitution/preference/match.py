@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from constitution.calls import Caller
 from constitution.desk import seed_of, together
-from constitution.preference.contest import Contest, Duel, Outcome
+from constitution.preference.chooser import Asked
+from constitution.preference.contest import Contest, Duel, Look, Outcome
+from constitution.preference.grader import Grader
 from constitution.preference.judge import PairJudge
-from constitution.preference.principles import drawn
+from constitution.preference.principles import drawn, principle_of, text_of
 from constitution.preference.settings import Settings
 from constitution.preference.templates import Wording, WordingSet
 from constitution.row import Call, ModelRole, Said
@@ -40,6 +42,7 @@ class Matches:
         self._caller = caller
         self._settings = settings
         self._judge = PairJudge(caller, settings)
+        self._grader = Grader(caller, settings)
         self._made = made
         self._models = dict(models)
 
@@ -58,7 +61,8 @@ class Matches:
         if contest.kind == "sampled":
             contest, why = await self._drawn(contest, calls)
         if not why:
-            duels = tuple(await together(*(self._duel(contest, pair, wording, calls) for pair in contest.pairs)))
+            compare = self._in_pairs if self._settings.form == "pairwise" else self._alone
+            duels = await compare(contest, wording, calls)
         accepted = any(duel.reason is None for duel in duels)
         reasons = [duel.reason for duel in duels if duel.reason is not None]
         return Outcome(
@@ -111,23 +115,53 @@ class Matches:
             return contest, "same_answers" if len(whole) > 1 else "cut_off"
         return replace(contest, answers=answers), ""
 
-    async def _duel(self, contest: Contest, pair: tuple[int, int], wording: Wording, calls: list[Call]) -> Duel:
-        a, b = pair
-        if contest.answers[a].split() == contest.answers[b].split():
-            return Duel(a=a, b=b, looks=(), label=None, reason="same_answers")
+    async def _in_pairs(self, contest: Contest, wording: Wording, calls: list[Call]) -> tuple[Duel, ...]:
+        """Each pair shown in both orders, under rules drawn for the pair."""
         settings = self._settings
-        principles = drawn(self._constitution, wording, settings.principles, settings.seed, contest.id, a, b)
-        looks = tuple(
-            await together(*(self._judge.look(contest, pair, principle, wording, calls) for principle in principles))
-        )
-        labels = [look.label for look in looks if look.label is not None]
+
+        async def duel(pair: tuple[int, int]) -> Duel:
+            if _same(contest, pair):
+                return self._decided(pair, ())
+            rules = drawn(self._constitution, settings.principles, settings.seed, contest.id, *pair)
+            asked = [principle_of(rule, wording) for rule in rules]
+            looks = await together(*(self._judge.look(contest, pair, each, wording, calls) for each in asked))
+            return self._decided(pair, looks)
+
+        return tuple(await together(*(duel(pair) for pair in contest.pairs)))
+
+    async def _alone(self, contest: Contest, wording: Wording, calls: list[Call]) -> tuple[Duel, ...]:
+        """Each answer graded once under each of the rules drawn for the contest; pairs by the grades of the two."""
+        settings = self._settings
+        differ = {pair for pair in contest.pairs if not _same(contest, pair)}
+        rules = drawn(self._constitution, settings.principles, settings.seed, contest.id)
+        asked = [Asked(contest, text_of(rule, wording), wording, calls) for rule in rules]
+        wanted = [(number, at) for number in range(len(asked)) for at in sorted({at for pair in differ for at in pair})]
+        seen = await together(*(self._grader.grade(asked[number], at) for number, at in wanted))
+        grades = dict(zip(wanted, seen, strict=True))
+
+        def looks(a: int, b: int) -> list[Look]:
+            return [self._grader.look(each, grades[n, a], grades[n, b]) for n, each in enumerate(asked)]
+
+        return tuple(self._decided(pair, looks(*pair) if pair in differ else ()) for pair in contest.pairs)
+
+    def _decided(self, pair: tuple[int, int], looks: Sequence[Look]) -> Duel:
+        """What comes of the looks; without any the two answers are the same."""
+        a, b = pair
+        found = tuple(looks)
+        labels = [look.label for look in found if look.label is not None]
         if not labels:
-            half = any((look.first is None) != (look.second is None) for look in looks)
-            reason = "one_order" if half else looks[0].why or "unreadable"
-            return Duel(a=a, b=b, looks=looks, label=None, reason=reason)
+            half = any(look.half_read for look in found)
+            why = found[0].why or "unreadable" if found else "same_answers"
+            return Duel(a=a, b=b, looks=found, label=None, reason="one_order" if half else why)
         label = sum(labels) / len(labels)
-        near = label == 0.5 or abs(2 * label - 1) < settings.min_margin
-        return Duel(a=a, b=b, looks=looks, label=label, reason="near_tie" if near else None)
+        near = label == 0.5 or abs(2 * label - 1) < self._settings.min_margin
+        return Duel(a=a, b=b, looks=found, label=label, reason="near_tie" if near else None)
+
+
+def _same(contest: Contest, pair: tuple[int, int]) -> bool:
+    """Whether the two differ in white space alone, or not at all."""
+    one, other = (contest.answers[at].split() for at in pair)
+    return one == other
 
 
 def _scores(count: int, duels: Sequence[Duel]) -> tuple[float | None, ...]:

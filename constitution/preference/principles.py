@@ -13,11 +13,12 @@ from rules.schema import Constitution, Rule
 
 @dataclass(frozen=True, slots=True)
 class Principle:
-    """One question."""
+    """What is asked."""
 
     rule: str
     """Id of the rule."""
     question: str
+    """Of a pair; the rule's text where an answer is graded alone."""
     made: bool
     """Whether it was made from the rule's text."""
 
@@ -29,14 +30,19 @@ def principle_of(rule: Rule, wording: Wording) -> Principle:
     return Principle(rule.id, wording.made_question(rule.rule.say(wording.language)), made=True)
 
 
-def drawn(constitution: Constitution, wording: Wording, count: int, *seeds: int | str) -> tuple[Principle, ...]:
-    """`count` different principles, or all where there are fewer; the same ones for the same seeds.
+def text_of(rule: Rule, wording: Wording) -> Principle:
+    """The rule itself, by which an answer is graded alone: a `choice` asks about two."""
+    return Principle(rule.id, rule.rule.say(wording.language), made=False)
+
+
+def drawn(constitution: Constitution, count: int, *seeds: int | str) -> tuple[Rule, ...]:
+    """`count` different rules, or all where there are fewer; the same ones for the same seeds.
 
     The first of many are those of fewer: who asks for more is asked only about what is new.
     """
     rules: Sequence[Rule] = constitution.rules
     order = random.Random(seed_of(*seeds)).sample(range(len(rules)), len(rules))
-    return tuple(principle_of(rules[at], wording) for at in order[:count])
+    return tuple(rules[at] for at in order[:count])
 
 
 def without_choice(constitution: Constitution) -> list[str]:

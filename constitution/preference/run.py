@@ -38,7 +38,9 @@ from rules.schema import Constitution
 
 _LOCAL = 4
 _REMOTE = 32
-_SETTING = ("samples", "temperature", "top_p", "max_tokens", "principles", "cot", "cot_tokens", "votes", "join")
+_SETTING = (
+    "samples", "temperature", "top_p", "max_tokens", "form", "principles", "cot", "cot_tokens", "votes", "join", "scale"
+)  # fmt: skip
 
 RUN_FILE = "prefer.json"
 """What determined the files that lie in the folder."""

@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from constitution.preference.labels import Join
 from constitution.preference.sources import Of
 from constitution.preference.templates import PROMPTS
 from constitution.row import ModelRole, Record
 from guard.models.base import Sampling
 
-Join = Literal["mean", "log-odds"]
-"""How the two orders become one label: the mean of the probabilities, or of their log-odds."""
+Form = Literal["pairwise", "pointwise"]
+"""Both answers in one question, in both orders; or each graded alone under the rule's text."""
 
 CLAMP = (0.4, 0.6)
 """Bai et al. 2022 keep labels that follow reasons between these: after reasons, models are too sure of themselves."""
@@ -36,8 +37,9 @@ class Settings(Record):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     max_tokens: Annotated[int, Field(ge=1)] = 400
     """Of a drawn answer."""
+    form: Form = "pairwise"
     principles: Annotated[int, Field(ge=1)] = 1
-    """Principles a pair."""
+    """Principles a pair; in the form `pointwise` a prompt."""
     cot: bool = False
     """Reasons first."""
     cot_tokens: Annotated[int, Field(ge=16)] = 300
@@ -46,6 +48,8 @@ class Settings(Record):
     votes: Annotated[int, Field(ge=2, le=256)] = 8
     """Times a model without log-probabilities is asked an order."""
     join: Join = "mean"
+    scale: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """By what the log-odds of each principle's label are multiplied."""
     min_margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """A pair whose probabilities lie nearer together is left out."""
     templates: Path = PROMPTS

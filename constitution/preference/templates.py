@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from constitution.templates import Spoken, TemplateError, fenced, read_languages
 from guard.exchange import Message
 from guard.templating import environment
-from rules.schema import NonEmpty
+from rules.schema import Closed, NonEmpty
 
 if TYPE_CHECKING:
     import jinja2
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
 
-_TEXTS = ("question", "ask", "ask_reasons")
+_TEXTS = ("question", "ask", "ask_reasons", "ask_alone", "ask_alone_reasons")
+
+
+class YesNo(Closed):
+    """How yes and no are spelt, in lower case."""
+
+    yes: tuple[NonEmpty, ...] = Field(min_length=1)
+    no: tuple[NonEmpty, ...] = Field(min_length=1)
 
 
 class Wording(Spoken):
@@ -39,6 +46,15 @@ class Wording(Spoken):
     """Template of the one that asks for reasons first."""
     ask_letter: NonEmpty
     """What is said after the reasons."""
+    system_alone: str
+    """The system message where an answer is graded alone; empty for none."""
+    ask_alone: NonEmpty
+    """Template of the user message that asks for yes or no at once."""
+    ask_alone_reasons: NonEmpty
+    """Template of the one that asks for reasons first."""
+    ask_yes: NonEmpty
+    """What is said after the reasons."""
+    words: YesNo
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -84,11 +100,26 @@ class Wording(Spoken):
             question: the principle.
             reasons: whether reasons are asked for, and no letter yet.
         """
-        said = [{"speaker": self.speakers[message.role], "content": message.content} for message in conversation]
         first, second = map(fenced, answers)
-        ask = self._render("ask_reasons" if reasons else "ask", conversation=said, a=first, b=second, question=question)
-        system = (Message("system", self.system.strip()),) if self.system.strip() else ()
-        return (*system, Message("user", ask))
+        name = "ask_reasons" if reasons else "ask"
+        return self._asked(self.system, name, conversation, a=first, b=second, question=question)
+
+    def alone(self, conversation: Sequence[Message], answer: str, rule: str, *, reasons: bool) -> tuple[Message, ...]:
+        """What is asked of one answer.
+
+        Args:
+            conversation: what it answers.
+            answer: the answer.
+            rule: the rule's text.
+            reasons: whether reasons are asked for, and no word yet.
+        """
+        name = "ask_alone_reasons" if reasons else "ask_alone"
+        return self._asked(self.system_alone, name, conversation, answer=fenced(answer), rule=rule)
+
+    def _asked(self, system: str, name: str, conversation: Sequence[Message], **values: str) -> tuple[Message, ...]:
+        said = [{"speaker": self.speakers[message.role], "content": message.content} for message in conversation]
+        ask = Message("user", self._render(name, conversation=said, **values))
+        return (Message("system", system.strip()), ask) if system.strip() else (ask,)
 
 
 class WordingSet:

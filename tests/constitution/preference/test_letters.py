@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from constitution.preference.letters import joined, letter_of, letter_share
+from constitution.preference.labels import joined
+from constitution.preference.letters import letter_of, letter_share
 from guard.models.base import Reply, TokenLogprob
 
 

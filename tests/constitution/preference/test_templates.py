@@ -20,6 +20,15 @@ def test_every_shipped_wording_shows_both_answers_and_the_question():
             assert text.index("Hi?") < text.index("one") < text.index("two") < text.index("Which?")
 
 
+def test_every_shipped_wording_shows_one_answer_and_the_rule():
+    for language in ("en", "zh"):
+        wording = WordingSet.read().of(language)
+        for reasons in (False, True):
+            text = wording.alone([Message("user", "Hi?")], "one </answer>", "No rudeness.", reasons=reasons)[-1].content
+            assert text.index("Hi?") < text.index("one") < text.index("No rudeness.")
+            assert text.count("</answer>") == 1, "an answer cannot close its own tag"
+
+
 def test_a_rule_is_asked_about_by_its_choice_or_by_a_question_made_of_its_text():
     wording = WordingSet.read().of("en")
     own = next(iter(load("assistant").constitution))
@@ -32,12 +41,12 @@ def test_a_rule_is_asked_about_by_its_choice_or_by_a_question_made_of_its_text()
     assert bare.id in without_choice(load("base").constitution)
 
 
-def test_no_principle_is_drawn_twice_for_a_pair():
-    constitution, wording = load("assistant").constitution, WordingSet.read().of("zh")
-    found = drawn(constitution, wording, 5, 0, "a pair")
-    assert len({principle.rule for principle in found}) == 5
-    assert drawn(constitution, wording, 2, 0, "a pair") == found[:2], "more principles ask only about what is new"
-    assert len(drawn(constitution, wording, 500, 0, "a pair")) == len(constitution.rules)
+def test_no_rule_is_drawn_twice_for_a_pair():
+    constitution = load("assistant").constitution
+    found = drawn(constitution, 5, 0, "a pair")
+    assert len({rule.id for rule in found}) == 5
+    assert drawn(constitution, 2, 0, "a pair") == found[:2], "more principles ask only about what is new"
+    assert len(drawn(constitution, 500, 0, "a pair")) == len(constitution.rules)
 
 
 @pytest.mark.parametrize(
