@@ -48,6 +48,7 @@ class Passing(Exception):
         *,
         retry_after: float | None = None,
         overload: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(what)
         self.kind = kind
@@ -56,6 +57,8 @@ class Passing(Exception):
         """Seconds the endpoint asked to wait."""
         self.overload = overload
         """Whether fewer calls at a time would have helped."""
+        self.silent = silent
+        """Whether nothing came back at all, not even a refusal."""
         self.took = 0.0
         """Seconds the attempt lasted; the one who sent it writes this."""
         self.elsewhere = False

@@ -21,6 +21,13 @@ _MOST_BYTES = 64 * 2**20
 """A body longer than this is no chat completion; reading on would fill the memory."""
 
 
+class BrokeOff(ModelUnavailable):
+    """A stream that began and is of no use."""
+
+    why = ""
+    """In a few words, without the endpoint's name."""
+
+
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
     """All of a body.
 
@@ -112,9 +119,11 @@ async def _whole(response: aiohttp.ClientResponse, endpoint: Endpoint) -> Reply:
     raise _broke(error.what, endpoint) if isinstance(error, Passing) else error
 
 
-def _broke(why: str, endpoint: Endpoint) -> ModelUnavailable:
+def _broke(why: str, endpoint: Endpoint) -> BrokeOff:
     hint = "look at the server's log, and at what stands between it and here"
-    return ModelUnavailable(f"`{endpoint.base}` {why} (`{endpoint.model}`, in a stream)", hint)
+    error = BrokeOff(f"`{endpoint.base}` {why} (`{endpoint.model}`, in a stream)", hint)
+    error.why = why
+    return error
 
 
 def _refused(refused: ContentRefused, endpoint: Endpoint) -> ContentRefused:
