@@ -28,7 +28,7 @@ def keep(folder: Path, digest: str, constitution: Constitution, templates: Templ
         FormatError: the folder cannot be written.
     """
     _move_old_rules(folder)
-    _keep_rules(folder, digest, constitution)
+    keep_rules(folder, digest, constitution)
     said = {name: item.model_dump(mode="json") for name, item in sorted(templates.by_language.items())}
     _write(folder / TEMPLATES / f"{templates.digest}.json", dump(said))
 
@@ -63,7 +63,12 @@ def rule_titles(folder: Path, constitutions: Mapping[str, Constitution]) -> dict
     return {rule.id: rule.title.say("en") for _, constitution in ordered for rule in constitution}
 
 
-def _keep_rules(folder: Path, digest: str, constitution: Constitution) -> None:
+def keep_rules(folder: Path, digest: str, constitution: Constitution) -> None:
+    """Put the words of rules into `folder`, under a digest.
+
+    Raises:
+        FormatError: the folder cannot be written.
+    """
     _write(folder / RULES / f"{digest}.json", dump(constitution.model_dump(mode="json", exclude_defaults=True)))
 
 
@@ -75,7 +80,7 @@ def _write(path: Path, text: str) -> None:
 def _move_old_rules(folder: Path) -> None:
     old = _old_rules(folder)
     if old is not None:
-        _keep_rules(folder, *old)
+        keep_rules(folder, *old)
         (folder / OLD_RULES).unlink(missing_ok=True)
 
 

@@ -63,9 +63,11 @@ class Heads:
     def of(self, rule: Rule) -> Heads | None:
         """Which of `every` judges a rule: the first that was taught by its words and examples, else by earlier ones.
 
-        A rule that only shares its id with one that was taught says other things: nothing here judges it.
+        A rule that only shares its id with one that was taught says other things: nothing here judges it. Heads that
+        were taught a rule again come before those that knew it.
         """
         known = [heads for heads in self.every if rule.id in heads.taught]
+        known.sort(key=lambda heads: rule.id not in _again(heads))
         if not known:
             return None
         digest = teaching_digest(rule)
@@ -197,3 +199,9 @@ def shipped(constitution: Constitution, folder: Path = SHIPPED) -> Heads | None:
         if known and (best is None or known > best[0]):
             best = known, heads
     return best[1].within(constitution) if best else None
+
+
+def _again(heads: Heads) -> list[object]:
+    """Rules that these were taught although others knew them."""
+    found = heads.card.get("again")
+    return found if isinstance(found, list) else []
