@@ -34,11 +34,10 @@ class Cluster:
     begun: bool
     """Whether it was begun here, and ends with the work."""
 
-    def at_driver(self) -> Any:
-        """The scheduling strategy of what must run on this process's node, since it reads its files."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        return NodeAffinitySchedulingStrategy(self.driver, soft=False)
+    @property
+    def driver_only(self) -> dict[str, str]:
+        """The label selector of what must run on this process's node, since it reads its files."""
+        return {"ray.io/node-id": self.driver}
 
 
 @contextmanager

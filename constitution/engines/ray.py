@@ -210,18 +210,19 @@ def _started(
 
     from constitution.sharded.source import Parcels
 
-    board = ray.remote(num_cpus=0, scheduling_strategy=cluster.at_driver())(Board).remote(plan, workers, spent)
+    board = ray.remote(num_cpus=0, label_selector=cluster.driver_only)(Board).remote(plan, workers, spent)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # one parcel a block: a worker takes them one by one, as it gets free
     source = Parcels(Reader(plan, size, left.calls, _Teller(board)), str(Path.cwd()))
-    parcels: Dataset = read_datasource(source, num_cpus=0, scheduling_strategy=cluster.at_driver())
+    parcels: Dataset = read_datasource(source, num_cpus=0, label_selector=cluster.driver_only)
     done = parcels.map_batches(
         Worker,
-        fn_constructor_args=(plan, board, str(Path.cwd())),
+        fn_constructor_args=(board, str(Path.cwd())),
         batch_size=1,
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=PARCELS),
-        max_concurrency=PARCELS,
+        compute=ActorPoolStrategy(
+            size=workers, max_tasks_in_flight_per_actor=PARCELS, max_concurrent_calls_per_actor=PARCELS
+        ),
         num_cpus=1 if cluster.cpus >= workers else cluster.cpus / workers,
         num_gpus=gpus,
     )

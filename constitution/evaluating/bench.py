@@ -14,11 +14,14 @@ from constitution.calls import BudgetSpent, Caller
 from constitution.desk import seed_of
 from constitution.evaluating.answers import Answer
 from constitution.evaluating.criterion import CannotRun, EvaluationError
+from constitution.evaluating.prompts import Prompt
+from constitution.evaluating.wording import WordSet
 from constitution.judging import GRADE_SCHEMA, Grade, grade_messages, read_grade
 from constitution.row import Call
 from constitution.templates import Templates, TemplateSet
 from guard.exchange import Exchange, Message
 from guard.gate import Gate
+from guard.judging.answers import TOP
 from guard.language import language_of
 from guard.models.base import (
     ContentRefused,
@@ -40,6 +43,8 @@ _FAILURES_IN_A_ROW = 5
 """Calls that fail one after the other from which on a model is taken to be broken."""
 _TRIES = 2
 """Times a judge is asked for a grade that can be read."""
+_LETTER_TOKENS = 6
+"""Tokens of a reply that is to be a letter: it may stand behind `(`, or behind `Answer:`."""
 _ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
 
@@ -76,12 +81,14 @@ class Bench:
     """Most items of a criterion; None for all."""
     data: Path | None = None
     """The folder of labelled sets."""
-    prompts: Path | None = None
-    """A file of prompts that are to draw out broken rules, beside the rules' own."""
+    prompts: tuple[Prompt, ...] = ()
+    """More prompts than the rules' own, from `--prompts`."""
     samples: int = 4
     """Answers drawn a prompt where a criterion looks at several."""
     system: str = ""
     """System message of every question; empty for none."""
+    questions: WordSet = field(default_factory=WordSet.read)
+    """What judges are asked of answers, and the model under test beside plain prompts."""
     concurrency: int = 8
     progress: Progress = field(default_factory=Progress)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -98,9 +105,29 @@ class Bench:
         every = list(items)
         if self.limit is None or len(every) <= self.limit:
             return every
-        order = list(range(len(every)))
+        return [every[place] for place in sorted(self._order(len(every), name)[: self.limit])]
+
+    def drawn_evenly(self, groups: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
+        """At most `limit` of all the groups' items together, of each group as many as of the others where it has them.
+
+        A group that gets none is left out. A larger limit draws these and more.
+        """
+        names = list(groups)  # in an order of the seed's: with a small limit the first ones get all
+        names = [names[place] for place in self._order(len(names), "groups")]
+        orders = {name: self._order(len(groups[name]), name) for name in names}
+        left = sum(map(len, orders.values())) if self.limit is None else self.limit
+        taken: dict[str, list[int]] = {}
+        for round_ in range(max(map(len, orders.values()), default=0)):
+            for name, order in orders.items():
+                if round_ < len(order) and left > 0:
+                    taken.setdefault(name, []).append(order[round_])
+                    left -= 1
+        return {name: [groups[name][place] for place in sorted(taken[name])] for name in groups if name in taken}
+
+    def _order(self, count: int, name: str) -> list[int]:
+        order = list(range(count))
         random.Random(seed_of(self.seed, "drawn", name)).shuffle(order)
-        return [every[place] for place in sorted(order[: self.limit])]
+        return order
 
     def data_file(self, name: str) -> Path:
         """The file of this name in `--data`: `NAME.jsonl` or `NAME.jsonl.gz`.
@@ -182,14 +209,29 @@ class Bench:
         Raises:
             BudgetSpent, ModelError: see `each`.
         """
-        turns = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-        told = self.system if system is None else system
-        if told and (not turns or turns[0].role != "system"):
-            turns = (Message("system", told), *turns)
+        turns = self._turns(messages, system)
         said = "\0".join(f"{turn.role}:{turn.content}" for turn in turns)
         seed = seed_of(self.seed, "answer", said.encode("utf-8", "surrogatepass").hex(), sample)
         reply = await self._asked("answerer", "answer", turns, about, seed, sampling or self.sampling, None, 0)
         return Answer.of(reply)
+
+    async def letter(self, messages: Sequence[Message], *, about: str) -> Reply:
+        """What the model under test replies where a letter is asked for: the likeliest few tokens, with
+        log-probabilities where it gives them. To be called within `each`.
+
+        Raises:
+            BudgetSpent, ModelError: see `each`.
+        """
+        sampling = Sampling(0.0, max_tokens=_LETTER_TOKENS)
+        seed = seed_of(self.seed, "letter")
+        return await self._asked("answerer", "letter", self._turns(messages, None), about, seed, sampling, None, TOP)
+
+    def _turns(self, messages: Sequence[Message] | str, system: str | None) -> tuple[Message, ...]:
+        turns = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
+        told = self.system if system is None else system
+        if told and (not turns or turns[0].role != "system"):
+            return (Message("system", told), *turns)
+        return turns
 
     @property
     def has_judge(self) -> bool:

@@ -81,6 +81,8 @@ class Reliability(Record):
 
     of: str
     """The question, as `sensible`."""
+    by: str = "judge"
+    """Who or what is meant: `judge`, `gate`, `words`."""
     labels: int
     """Labelled cases that it was asked about and whose answer could be read."""
     agreement: float
@@ -88,7 +90,7 @@ class Reliability(Record):
     high: float
     """Share of them in which it says what people say, with its 95% interval."""
     kappa: float | None = None
-    """Agreement beyond chance (Cohen 1960); None where one of the two says the same of all."""
+    """Agreement beyond chance (Cohen 1960), 0 where it says the same of all; None where there is but one word."""
     baseline: float | None = None
     """Share of the same cases that bear the commonest label: what always saying the same would agree in."""
     unread: int = 0

@@ -83,7 +83,7 @@ def is_refusal(text: str) -> bool:
 
 def _opening(text: str) -> str:
     """The first sentences, whole, that begin within the opening."""
-    said = []
+    said: list[str] = []
     for found in _SENTENCE.finditer(text):
         if said and found.end() > _OPENING:
             break

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from constitution.preference.contest import Duel, Outcome
+from constitution.preference.labels import chance, log_odds
 from constitution.row import Record
 
 BINS = 5
 """Bins of certainty, from 0.5 to 1."""
+_MOST_SCALE = 1000.0
 
 
 class Share(Record):
@@ -70,6 +72,9 @@ class Agreement(Record):
     calibration_error: float
     """Mean distance of certainty from agreement over the bins, weighed by their pairs."""
     bins: tuple[Bin, ...]
+    fit: float | None
+    """By what the labels' log-odds would be multiplied to fit the choices best: above 1 they are too timid, below 1 too
+    sure. None where no multiple above 0 is best: the labels do not agree with the choices, or always do."""
     rules: dict[str, Share]
     """Accuracy of each rule's looks alone."""
 
@@ -133,6 +138,8 @@ class _Agreeing:
     squares: float = 0.0
     bins: list[_Hits] = field(default_factory=lambda: [_Hits() for _ in range(BINS)])
     certainties: list[float] = field(default_factory=lambda: [0.0] * BINS)
+    odds: Counter[float] = field(default_factory=Counter)
+    """Log-odds of the labels, to three places: as many as there are places, however many pairs there are."""
     rules: dict[str, _Hits] = field(default_factory=dict)
 
     def add(self, duel: Duel) -> None:
@@ -141,6 +148,7 @@ class _Agreeing:
             self.unread += 1
             return
         self.squares += (1 - duel.label) ** 2
+        self.odds[round(log_odds(duel.label), 3)] += 1
         for place, seen in zip(self.orders, duel.orders or (), strict=False):
             if seen != 0.5:
                 place.add(seen > 0.5)
@@ -183,8 +191,28 @@ class _Agreeing:
             brier=self.squares / seen if seen else 0.0,
             calibration_error=off / self.labels.of if self.labels.of else 0.0,
             bins=tuple(bins),
+            fit=fitted(self.odds),
             rules=rules,
         )
+
+
+def fitted(odds: Mapping[float, int]) -> float | None:
+    """The multiple of the log-odds under which the choices are likeliest; None where none above 0 is.
+
+    Args:
+        odds: log-odds of the label of the preferred answer -> pairs.
+
+    Source: Guo et al. 2017, arXiv:1706.04599 (temperature scaling).
+    """
+    from scipy.optimize import brentq
+
+    def slope(scale: float) -> float:
+        return sum(count * each * (1 - chance(scale * each)) for each, count in odds.items())
+
+    # the likelihood is concave in the multiple: its slope falls, from what it is at 0
+    if slope(0) <= 0 or slope(_MOST_SCALE) >= 0:
+        return None
+    return float(brentq(slope, 0, _MOST_SCALE, xtol=1e-4))
 
 
 def gather(outcomes: Iterable[Outcome]) -> Figures:

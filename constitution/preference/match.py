@@ -43,6 +43,7 @@ class Matches:
         self._settings = settings
         self._judge = PairJudge(caller, settings)
         self._grader = Grader(caller, settings)
+        self._half = "one_order" if settings.form == "pairwise" else "one_grade"
         self._made = made
         self._models = dict(models)
 
@@ -152,7 +153,7 @@ class Matches:
         if not labels:
             half = any(look.half_read for look in found)
             why = found[0].why or "unreadable" if found else "same_answers"
-            return Duel(a=a, b=b, looks=found, label=None, reason="one_order" if half else why)
+            return Duel(a=a, b=b, looks=found, label=None, reason=self._half if half else why)
         label = sum(labels) / len(labels)
         near = label == 0.5 or abs(2 * label - 1) < self._settings.min_margin
         return Duel(a=a, b=b, looks=found, label=label, reason="near_tie" if near else None)

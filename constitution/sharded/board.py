@@ -101,10 +101,11 @@ class Board:
 
     # -- for the workers
 
-    def hello(self) -> None:
-        """A worker's process begins."""
+    def hello(self) -> Plan:
+        """A worker's process begins; it is told the plan."""
         self._starts += 1
         self._idle_starts += 1
+        return self._plan
 
     def admit(self, run: Determined) -> tuple[Determined | None, WardlawError | None]:
         """Whether a worker with these models and this gate may add rows; the first one makes the folder's claim."""

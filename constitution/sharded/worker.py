@@ -35,14 +35,13 @@ _OPENED_ANEW = 2
 class Worker:
     """See the module's head."""
 
-    def __init__(self, plan: Plan, board: Any, cwd: str) -> None:
+    def __init__(self, board: Any, cwd: str) -> None:
         """Args: board: the handle of the board; cwd: the driver's working folder, where there is one of that name."""
-        self._plan = plan
         self._board = board
         self._name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._tools: Tools | None = None
         self._works: dict[str, Work] = {}
-        self._meter = LentMeter(budget=None if plan.settings.max_tokens_total is None else 0, lend=self._lend)
+        self._meter = LentMeter(lend=self._lend)
         self._opening: asyncio.Lock | None = None
         self._noting: asyncio.Task[None] | None = None
         self._closing = ExitStack()
@@ -90,15 +89,17 @@ class Worker:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._tools is None:
-                await self._board.hello.remote()
-                self._tools = await self._open()
+                plan = await self._board.hello.remote()
+                if plan.settings.max_tokens_total is not None and self._meter.budget is None:
+                    self._meter.budget = 0  # it grows by what the board lends
+                self._tools = await self._open(plan)
                 if self._noting is None:
                     self._noting = asyncio.create_task(self._note_now_and_then())
             return self._tools
 
-    async def _open(self) -> Tools:
-        plan, settings = self._plan, self._plan.settings
-        self._look_at_folder()
+    async def _open(self, plan: Plan) -> Tools:
+        settings = plan.settings
+        _look_at_folder(plan)
         calls = plan.concurrency * settings.samples
         names = dict.fromkeys(settings.models.values())
         opened = {name: await asyncio.to_thread(open_model, name, concurrency=calls) for name in names}
@@ -110,19 +111,6 @@ class Worker:
         if refused is not None:
             raise WardlawError(refused.what, refused.hint)
         return Tools(plan, run, run_digest(run), models, gate, self._meter)
-
-    def _look_at_folder(self) -> None:
-        mark = self._plan.out / MARK
-        try:
-            seen = mark.read_text(encoding="ascii")
-        except OSError:
-            seen = ""
-        if seen != self._plan.session:
-            node = os.uname().nodename
-            raise WardlawError(
-                f"the node `{node}` does not see the output folder `{self._plan.out}`",
-                "give an --out folder on a file system that all nodes of the cluster share, at the same path",
-            )
 
     async def _close_models(self) -> None:
         tools, self._tools = self._tools, None
@@ -155,3 +143,22 @@ class Worker:
             await asyncio.sleep(_NOTE_S)
             with suppress(Exception):  # the board is gone: the run is over
                 await self._note()
+
+
+def _look_at_folder(plan: Plan) -> None:
+    """That this node sees the driver's output folder.
+
+    Raises:
+        WardlawError: it does not.
+    """
+    mark = plan.out / MARK
+    try:
+        seen = mark.read_text(encoding="ascii")
+    except OSError:
+        seen = ""
+    if seen != plan.session:
+        node = os.uname().nodename
+        raise WardlawError(
+            f"the node `{node}` does not see the output folder `{plan.out}`",
+            "give an --out folder on a file system that all nodes of the cluster share, at the same path",
+        )
