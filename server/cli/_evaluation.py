@@ -1,0 +1,253 @@
+"""What `wardlaw evaluate` shows: the criteria there are, how far it is, the table, and bounds that are broken."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import click
+
+from rules.errors import WardlawError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from constitution.evaluating.criterion import Criterion
+    from constitution.evaluating.evaluation import Evaluated, Evaluation
+    from constitution.evaluating.report import Comparison, Report
+
+_WIDTH = 150
+_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a figure may be at worst."""
+
+    criterion: str
+    measure: str | None
+    """None for the headline."""
+    value: float
+
+    @property
+    def name(self) -> str:
+        """As it was given."""
+        return f"{self.criterion}.{self.measure}" if self.measure else self.criterion
+
+
+def bounds_of(given: Sequence[str], criteria: Sequence[Criterion]) -> list[Bound]:
+    """Read `NAME[.FIGURE]=VALUE`; a value may be in percent.
+
+    Raises:
+        WardlawError: another form, or a criterion that is not measured.
+    """
+    from rules.words import did_you_mean, quoted
+
+    names = [criterion.NAME for criterion in criteria]
+    found = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        criterion, _, measure = name.strip().partition(".")
+        number = _number(value)
+        if not equals or number is None:
+            raise WardlawError(f"--fail-on {quoted(text)} is no NAME=VALUE", "as `over-refusal=10%`")
+        if criterion not in names:
+            raise WardlawError(
+                f"--fail-on: no criterion {quoted(criterion)} is measured", did_you_mean(criterion, names)
+            )
+        found.append(Bound(criterion, measure or None, number))
+    return found
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return None
+
+
+def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
+    """What is worse than it may be, or could not be measured: no figure is no good figure.
+
+    Raises:
+        WardlawError: a criterion has no figure of that name.
+    """
+    from constitution.evaluating.pages.figures import number
+    from rules.words import did_you_mean, quoted
+
+    outcomes = {outcome.criterion: outcome for outcome in report.outcomes}
+    found = []
+    for bound in bounds:
+        outcome = outcomes[bound.criterion]
+        if outcome.why_not:
+            found.append(f"`{bound.name}` was not measured: {outcome.why_not}")
+            continue
+        named = {measure.name: measure for measure in outcome.measures}
+        measure = named.get(bound.measure) if bound.measure else outcome.headline
+        if measure is None:
+            hint = did_you_mean(bound.measure or "", named)
+            raise WardlawError(f"--fail-on: `{bound.criterion}` has no figure {quoted(bound.measure)}", hint)
+        value = abs(measure.value) if measure.better == "nearer 0" else measure.value
+        worse = value < bound.value if measure.better == "higher" else value > bound.value
+        if worse:
+            low, at = number(bound.value, measure.unit), number(measure.value, measure.unit)
+            found.append(
+                f"`{bound.name}` is {at}, and may be {low} at {'least' if measure.better == 'higher' else 'most'}"
+            )
+    return found
+
+
+def list_criteria(*, as_json: bool) -> None:
+    """Print the criteria with what each needs."""
+    from constitution.evaluating.criterion import criteria
+
+    known = list(criteria().values())
+    if as_json:
+        from server.cli._json import as_text
+
+        rows = [
+            {
+                "name": each.NAME,
+                "title": each.TITLE,
+                "needs": list(each.NEEDS),
+                "definition": each.DEFINITION.strip(),
+                "source": each.SOURCE.strip(),
+            }
+            for each in known
+        ]
+        click.echo(as_text(rows))
+        return
+    table = _table("criterion", "measures", "needs")
+    for each in known:
+        table.add_row(each.NAME, each.TITLE, ", ".join(need for need in each.NEEDS if need != "gate") or "-")
+    _print(table)
+
+
+def progress_line(evaluation: Evaluation) -> str:
+    """How far it is, in a line."""
+    meter, progress = evaluation.meter, evaluation.progress
+    if meter.loading:
+        return "loading models ..."
+    failed = f", {progress.failed:,} could not be answered" if progress.failed else ""
+    return (
+        f"{progress.criterion} ({progress.number} of {progress.criteria}): {progress.done:,} of {progress.total:,}"
+        f" items; {meter.calls:,} calls, {meter.in_flight} in flight{failed}"
+    )
+
+
+@contextmanager
+def shown(line: Callable[[], str], *, quiet: bool) -> Iterator[None]:
+    """A line of progress on standard error: in place on a terminal, else now and then."""
+    if quiet:
+        yield
+        return
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        live = Live(
+            get_renderable=lambda: Text(line()), console=Console(stderr=True), refresh_per_second=2, transient=True
+        )
+        with live:
+            yield
+        return
+    ended = Event()
+
+    def tell_now_and_then() -> None:
+        while not ended.wait(_EVERY_S):
+            click.echo(line(), err=True)
+
+    thread = Thread(target=tell_now_and_then, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def tell(evaluation: Evaluation, evaluated: Evaluated, *, as_json: bool) -> None:
+    """Print what came out."""
+    report = evaluated.report
+    if as_json:
+        from server.cli._json import as_text
+
+        files = [str(path) for path in evaluated.files]
+        click.echo(as_text({**report.model_dump(mode="json"), "files": files}))
+        return
+    from server.cli._summary import counted
+
+    _print(_figures(report))
+    for outcome in report.not_run:
+        click.echo(f"not run: {outcome.criterion}: {outcome.why_not}")
+    if report.comparison is not None:
+        click.echo(f"\nagainst {report.comparison.folder} ({report.comparison.model}), over the items that both have:")
+        for each in report.comparison.differs:
+            click.echo(f"  made otherwise: {each}")
+        _print(_pairings(report.comparison))
+    spent = report.spent
+    click.echo(
+        f"{counted(spent.calls, 'call')}, {spent.reused:,} taken from before; {spent.prompt:,} tokens in,"
+        f" {spent.completion:,} out; look at {evaluated.files[-1]}"
+    )
+
+
+def _figures(report: Report) -> Table:
+    from constitution.evaluating.pages.figures import number, reliabilities, span
+
+    table = _table("criterion", "figure", "value", "95% range", "n", "better", "reliability", right=(2, 3, 4))
+    for outcome in report.measured:
+        for place, measure in enumerate(outcome.main):
+            table.add_row(
+                "" if place else outcome.criterion,
+                measure.title,
+                number(measure.value, measure.unit),
+                span(measure, measure.unit),
+                f"{measure.n:,}",
+                measure.better,
+                "" if place else reliabilities(outcome.reliability),
+            )
+    return table
+
+
+def _pairings(comparison: Comparison) -> Table:
+    from constitution.evaluating.pages.figures import change, number, span
+
+    table = _table("criterion", "figure", "then", "now", "difference", "95% range", "pairs", "", right=(2, 3, 4, 5, 6))
+    last = ""
+    for pairing in comparison.pairings:
+        if "/" in pairing.measure:
+            continue
+        table.add_row(
+            "" if pairing.criterion == last else pairing.criterion,
+            pairing.title,
+            number(pairing.before, pairing.unit),
+            number(pairing.after, pairing.unit),
+            number(pairing.difference, pairing.unit, signed=True),
+            span(pairing, pairing.unit, signed=True),
+            f"{pairing.pairs:,}",
+            change(pairing),
+        )
+        last = pairing.criterion
+    return table
+
+
+def _table(*columns: str, right: Sequence[int] = ()) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place in right else "left")
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH).print(table)
