@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "Input": ("rules", "of", "column", "limit", "skip_bad"),
     "Models": ("model", "judge", "answerer", "samples", "temperature", "top_p", "max_tokens"),
-    "Comparison": ("principles", "cot", "cot_tokens", "clamp", "votes", "join", "min_margin", "templates", "seed"),
+    "Comparison": (
+        "form",
+        "principles",
+        "cot",
+        "cot_tokens",
+        "clamp",
+        "votes",
+        "join",
+        "scale",
+        "min_margin",
+        "templates",
+        "seed",
+    ),
     "Output": ("out", "parquet", "licence", "agreement", "as_json"),
     "Run": ("max_tokens_total", "concurrency", "quiet"),
 }
@@ -57,11 +69,18 @@ _SECTIONS = {
 )
 @click.option("--max-tokens", type=click.IntRange(1), default=400, show_default=True, help="Of a drawn answer.")
 @click.option(
+    "--form",
+    type=click.Choice(["pairwise", "pointwise"]),
+    default="pairwise",
+    show_default=True,
+    help="Both answers in one question, in both orders; or each graded alone by the rule's text, without order.",
+)
+@click.option(
     "--principles",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Rules drawn for each pair; their labels are averaged.",
+    help="Rules drawn for each pair (pointwise: each prompt); their labels are averaged.",
 )
 @click.option("--cot", is_flag=True, help="Let the model reason before it chooses; labels are then kept near a half.")
 @click.option(
@@ -87,6 +106,13 @@ _SECTIONS = {
     default="mean",
     show_default=True,
     help="How the two orders become one label: the mean of the probabilities, or of their log-odds.",
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, 1000, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Multiply the log-odds of each label: above 1 labels speak more surely. --agreement says what fits.",
 )
 @click.option(
     "--min-margin",

@@ -25,18 +25,21 @@ from rules.schema import Constitution
 
 SHOWN = re.compile(r"<answer_a>\n(.*?)\n</answer_a>.*<answer_b>\n(.*?)\n</answer_b>", re.DOTALL)
 
+ALONE = re.compile(r"<answer>\n(.*?)\n</answer>", re.DOTALL)
+
 
 def odds_of(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
 class Taster:
-    """Likes an answer by the stars in it, and leans to the one shown as A by `lean`, both in log-odds."""
+    """Likes an answer by the stars in it, and leans to the one shown as A by `lean`, both in log-odds. Asked about one
+    answer alone it leans to yes."""
 
     local = True
-    identity = "taster"
 
     def __init__(self, lean: float = 0.0, *, mute: bool = False, says: Callable[[Ask], Reply | None] | None = None):
+        self.identity = f"taster, {lean}"  # two that lean differently share no answers
         self.lean = lean
         self.mute = mute
         self.says = says or (lambda _: None)
@@ -47,17 +50,23 @@ class Taster:
         said = self.says(ask)
         if said is not None:
             return said
-        shown = SHOWN.search("\n".join(message.content for message in ask.messages))
-        assert shown is not None
-        a, b = (text.count("*") for text in shown.groups())
+        asked = "\n".join(message.content for message in ask.messages)
+        shown, alone = SHOWN.search(asked), ALONE.search(asked)
+        one, two = ("A", "B") if shown else ("Yes", "No")
+        if shown:
+            a, b = (text.count("*") for text in shown.groups())
+        else:
+            assert alone is not None
+            a, b = alone[1].count("*"), 1
         chance = 1 / (1 + math.exp(-(a - b + self.lean)))
-        letter = "A" if chance > 0.5 else "B"
+        word = one if chance > 0.5 else two
         if self.mute:
             seed = ask.sampling.seed or 0
-            letter = "A" if seed % 1000 < 1000 * chance else "B"
-            return Reply(letter, usage=Usage(10, 1))
-        top = {"A": math.log(0.6 * chance), " a": math.log(0.3 * chance), "B": math.log(0.9 * (1 - chance))}
-        return Reply(letter, usage=Usage(10, 1), logprobs=(TokenLogprob(letter, top[letter], top),))
+            word = one if seed % 1000 < 1000 * chance else two
+            return Reply(word, usage=Usage(10, 1))
+        spelt = f" {one.lower()}"
+        top = {one: math.log(0.6 * chance), spelt: math.log(0.3 * chance), two: math.log(0.9 * (1 - chance))}
+        return Reply(word, usage=Usage(10, 1), logprobs=(TokenLogprob(word, top[word], top),))
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -30,7 +30,7 @@ async def outcomes(matches) -> list[Outcome]:
 def folder(outcomes, tmp_path):
     determined = {
         "constitution_name": "test", "constitution": "c0ffee", "templates": "7e5t", "principles": 1, "seed": 0,
-        "join": "mean", "votes": 8, "cot": False, "samples": None, "min_margin": 0.0,
+        "join": "mean", "votes": 8, "form": "pairwise", "scale": 1.0, "cot": False, "samples": None, "min_margin": 0.0,
     }  # fmt: skip
     files = write_formats(lambda: outcomes, tmp_path / "set", parquet=False)
     write_card(tmp_path / "set", gather(outcomes), files, determined, licence="mit")
