@@ -20,7 +20,7 @@ from constitution.probing.reading import is_refusal, read, schema_of
 from constitution.probing.recipe import Origins, Recipe
 from constitution.probing.seeds import Seed
 from constitution.probing.side import Side
-from constitution.probing.sieve import Fault, Sieve
+from constitution.probing.sieve import Fault, Sieve, in_language
 from constitution.probing.wording import Words
 from guard.exchange import Message
 from guard.language import language_of
@@ -94,7 +94,7 @@ class Bootstrap:
         recipe = self._recipe
         rng = random.Random(f"{recipe.seed}/{self._rule.id}/{self._kind}/{number}")
         brief = self._briefs.draw(rng)
-        shown = self._shown(rng)
+        shown = self._shown(rng, brief.language)
         seed = int.from_bytes(hashlib.blake2b(rng.randbytes(8), digest_size=4).digest()) >> 1
         reply = await self._asked(number, brief, shown, rng, seed)
         if reply is None:
@@ -136,13 +136,12 @@ class Bootstrap:
     ) -> Reply | None:
         recipe = self._recipe
         allowed = [text.say(self._words.language) for text in self._rule.allowed]
-        messages = self._words.messages(
-            "write",
+        messages = self._words.writing(
             self._rule,
+            [text for _, text in shown],
+            recipe.a_round,
             kind=self._kind,
-            count=recipe.a_round,
             neighbour=rng.choice(allowed) if allowed and self._kind == "keep" else None,
-            shown=[text for _, text in shown],
             **brief.as_words(self._words),
         )
         tokens = _TOKENS_A_TEXT * (recipe.a_round * brief.turns + 1)
@@ -158,12 +157,16 @@ class Bootstrap:
             self._reject(number, 0, "", Fault("unreadable", error.what))
         return None
 
-    def _shown(self, rng: random.Random) -> list[tuple[str, str]]:
-        """Id and text of a few of each sort, in mixed order."""
+    def _shown(self, rng: random.Random, language: str) -> list[tuple[str, str]]:
+        """Id and text of a few of each sort, in mixed order; those in the language asked for, where there are two."""
         recipe = self._recipe
-        written = rng.sample(list(self._seeds), min(recipe.written, len(self._seeds)))
-        generated = rng.sample(self.side.probes, min(recipe.generated, len(self.side.probes)))
-        pairs = [*((seed.id, seed.text) for seed in written), *((probe.id, probe.text) for probe in generated)]
+        written = [(seed.id, seed.text) for seed in self._seeds]
+        spoken = [pair for pair in written if in_language(pair[1], language)]
+        written = spoken if len(spoken) > 1 else written
+        made = [(probe.id, probe.text) for probe in self.side.probes]
+        spoken = [pair for pair in made if in_language(pair[1], language)]
+        made = spoken if len(spoken) > 1 else made
+        pairs = [*_some(rng, written, recipe.written), *_some(rng, made, recipe.generated)]
         shown = [(name, " ".join(text.split())[:400]) for name, text in pairs]
         rng.shuffle(shown)
         return shown
@@ -219,3 +222,7 @@ class Bootstrap:
             novelty=novelty,
             decision=decision,
         )
+
+
+def _some(rng: random.Random, pairs: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    return rng.sample(pairs, min(count, len(pairs)))

@@ -24,7 +24,7 @@ PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
 
 _CLOSING = re.compile(r"<(\s*/\s*message)", re.IGNORECASE)
-_ASKED = ("write", "aim", "turn")
+_TEXTS = ("write.ask", "write.more", "write.manner", "aim.ask", "turn.ask")
 
 
 class Asked(Closed):
@@ -36,11 +36,21 @@ class Asked(Closed):
     """The user message, a Jinja template."""
 
 
+class Written(Asked):
+    """New probes, asked for as if the model had written those that exist: small models go on in kind, and are lost in a
+    list that they are told to be unlike."""
+
+    more: NonEmpty
+    """The message after those, a Jinja template."""
+    manner: NonEmpty
+    """The end of the last message: how they are said, and the form of the answer."""
+
+
 class Words(Spoken):
     """All texts of probing in one language."""
 
     speakers: Mapping[str, NonEmpty]
-    write: Asked
+    write: Written
     """New probes."""
     aim: Asked
     """What a message is after."""
@@ -54,30 +64,24 @@ class Words(Spoken):
     def _compiles(self) -> Self:
         import jinja2
 
-        for name in _ASKED:
+        for name in _TEXTS:
             try:
                 self._template(name)
             except jinja2.TemplateError as error:
-                raise ValueError(f"the template `{name}.ask` does not read: {error}") from error
+                raise ValueError(f"the template `{name}` does not read: {error}") from error
         return self
 
     @cached_property
     def _compiled(self) -> dict[str, jinja2.Template]:
         return {}
 
-    def _template(self, what: str) -> jinja2.Template:
-        if what not in self._compiled:
-            asked: Asked = getattr(self, what)
-            self._compiled[what] = environment().from_string(asked.ask)
-        return self._compiled[what]
+    def _template(self, name: str) -> jinja2.Template:
+        if name not in self._compiled:
+            what, _, text = name.partition(".")
+            self._compiled[name] = environment().from_string(getattr(getattr(self, what), text))
+        return self._compiled[name]
 
-    def messages(self, what: str, rule: Rule, **values: Any) -> tuple[Message, ...]:
-        """The messages of `write`, `aim` or `turn`.
-
-        Raises:
-            TemplateError: the template cannot be filled in.
-        """
-        asked: Asked = getattr(self, what)
+    def _render(self, name: str, rule: Rule, **values: Any) -> str:
         say = self.language
         own = {
             "title": rule.title.say(say),
@@ -87,13 +91,44 @@ class Words(Spoken):
             "probe": rule.probe.say(say) if rule.probe else None,
         }
         try:
-            text = self._template(what).render(**own, **values).strip()
+            return self._template(name).render(**own, **values).strip()
         except Exception as error:  # whatever an expression in a person's template can raise
             raise TemplateError(
-                f"template `{what}.ask` ({say}): {error}",
+                f"template `{name}` ({say}): {error}",
                 "the head of constitution/probing/prompts/en.yaml lists what can stand in a template",
             ) from error
+
+    def messages(self, what: str, rule: Rule, **values: Any) -> tuple[Message, ...]:
+        """The messages of `aim` or `turn`.
+
+        Raises:
+            TemplateError: the template cannot be filled in.
+        """
+        asked: Asked = getattr(self, what)
+        text = self._render(f"{what}.ask", rule, **values)
         return Message("system", asked.system.strip()), Message("user", text)
+
+    def writing(self, rule: Rule, shown: Sequence[str], count: int, **values: Any) -> tuple[Message, ...]:
+        """The messages that ask for new probes.
+
+        Args:
+            rule: whose.
+            shown: texts that exist, as if the model had written them; there may be none.
+            count: how many are asked for.
+            values: what else the templates name.
+
+        Raises:
+            TemplateError: a template cannot be filled in.
+        """
+        system = Message("system", self.write.system.strip())
+        manner = self._render("write.manner", rule, count=count, **values)
+        if not shown:
+            ask = self._render("write.ask", rule, count=count, **values)
+            return system, Message("user", f"{ask}\n{manner}")
+        ask = self._render("write.ask", rule, count=len(shown), **values)
+        more = self._render("write.more", rule, count=count, **values)
+        wrote = json.dumps({"texts": list(shown)}, ensure_ascii=False)
+        return system, Message("user", ask), Message("assistant", wrote), Message("user", f"{more}\n{manner}")
 
     def conversation(self, messages: Sequence[Message]) -> list[dict[str, str]]:
         """Messages as a template sees them."""
