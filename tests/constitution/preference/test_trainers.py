@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -86,14 +87,35 @@ def test_trl_reads_the_margin_of_a_reward_pair(load, smollm2, settings):
     assert math.isfinite(float(trainer.train().training_loss))
 
 
+def turning() -> Any:
+    """The function that the card gives a reader for soft labels."""
+    code = open_format("preference").HOW.split("```python")[2].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(code.split("rows = rows.map")[0], found)
+    return found["turned"]
+
+
+def test_the_card_s_way_to_soft_labels_turns_pairs_as_often_as_the_label_leaves_to_the_other(load):
+    random.seed(0)
+    turned = turning()
+    for row in load("preference"):
+        share = sum(turned(row)["chosen"] == row["chosen"] for _ in range(4000)) / 4000
+        assert share == pytest.approx(row["label"], abs=0.03)
+        other = {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
+        assert turned(row) in (row, other)
+
+
 @pytest.mark.slow
-def test_trl_takes_a_dpo_step(load, smollm2, settings, tmp_path):
+@pytest.mark.parametrize("soft", [False, True])
+def test_trl_takes_a_dpo_step(soft, load, smollm2, settings, tmp_path):
     from transformers import LlamaForCausalLM
     from trl import DPOConfig, DPOTrainer
 
     smallest(LlamaForCausalLM, smollm2).save_pretrained(tmp_path / "model")
     model = LlamaForCausalLM.from_pretrained(tmp_path / "model")
     rows = load("preference")
+    if soft:
+        rows = rows.map(turning(), load_from_cache_file=False)
     trainer = DPOTrainer(model, args=DPOConfig(**settings), train_dataset=rows, processing_class=smollm2)
     assert math.isfinite(float(trainer.train().training_loss))
 

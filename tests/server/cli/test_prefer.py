@@ -20,6 +20,7 @@ from aiohttp import web
 from server.cli.main import main
 
 SHOWN = re.compile(r"<answer_a>\n(.*?)\n</answer_a>.*<answer_b>\n(.*?)\n</answer_b>", re.DOTALL)
+ALONE = re.compile(r"<answer>\n(.*?)\n</answer>", re.DOTALL)
 ROOT = Path(__file__).parents[3]
 
 
@@ -34,16 +35,21 @@ class Taste:
         said = body["messages"][-1]["content"]
         shown = SHOWN.search(said)
         self.asked[json.dumps(body, sort_keys=True)] += 1
-        if shown is None:
+        alone = ALONE.search(said)
+        if shown is not None:
+            a, b = (text.count("*") for text in shown.groups())
+        elif alone is not None:
+            a, b = alone[1].count("*"), 1
+        else:
             return f"An answer {'*' * (body.get('seed', 0) % 4)}"
-        a, b = (text.count("*") for text in shown.groups())
+        one, two = ("A", "B") if shown else ("yes", "no")
         chance = 1 / (1 + math.exp(-(a - b + 0.4)))
-        letter = "A" if chance > 0.5 else "B"
-        top = [{"token": "A", "logprob": math.log(chance)}, {"token": "B", "logprob": math.log(1 - chance)}]
-        choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": letter}}
+        word = one if chance > 0.5 else two
+        top = [{"token": one, "logprob": math.log(chance)}, {"token": two, "logprob": math.log(1 - chance)}]
+        choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": word}}
         choice["finish_reason"] = "stop"
         if self.logprobs and body.get("logprobs"):
-            first = {"token": letter, "logprob": math.log(max(chance, 1 - chance)), "top_logprobs": top}
+            first = {"token": word, "logprob": math.log(max(chance, 1 - chance)), "top_logprobs": top}
             choice["logprobs"] = {"content": [first]}
         return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 50, "completion_tokens": 1}})
 
@@ -114,6 +120,25 @@ def test_pairs_become_files_with_soft_labels_and_a_card(work, prefer):
     card = (work.out / "README.md").read_text(encoding="utf-8")
     assert f"openai:{work.endpoint.url}" in card.replace("\\", "")
     assert f"{(first - second) / 2:+.3f}" in card
+
+
+def test_answers_graded_alone_give_the_same_files_without_a_bias_of_the_place(work, prefer):
+    write_pairs(work, 4)
+    code, out, _ = prefer("--form", "pointwise", "--agreement")
+    assert code == 0
+    assert "100.0% (4 of 4" in out
+    assert "position" not in out
+    assert "shown first" not in out
+    pairs = lines_of(work.out / "preference.jsonl")
+    assert [pair["label"] for pair in pairs] == pytest.approx([1 / (1 + math.exp(-2))] * 4, abs=1e-5)
+    assert {path.name for path in work.out.glob("*.jsonl")} == {"preference.jsonl", "reward.jsonl", "best_of_n.jsonl"}
+    assert sum(work.endpoint.fault.asked.values()) == 8, "each answer once"
+    card = (work.out / "README.md").read_text(encoding="utf-8")
+    assert "yes and no" in card
+    assert "The place of an answer" not in card
+    _, out, _ = prefer("--form", "pointwise", "--scale", "0.5", "--json")
+    assert json.loads(out)["run"]["calls"] == 0
+    assert lines_of(work.out / "preference.jsonl")[0]["label"] == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-5)
 
 
 def test_the_json_holds_the_figures(work, prefer):
