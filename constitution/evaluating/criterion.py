@@ -183,13 +183,16 @@ def mean_of(
 ) -> Measure | None:
     """The mean of what the items say under `name`, with its interval; None where none says anything.
 
-    Zeros and ones are counted, with the exact interval (Clopper & Pearson 1934); of other values the interval is a
-    percentile bootstrap over items.
+    Zeros and ones are counted, with the exact interval (Clopper & Pearson 1934); of other values, and of gaps (`nearer
+    0`), the interval is a percentile bootstrap over items.
     """
-    from constitution.evaluating.intervals import mean_interval
+    from constitution.evaluating.intervals import mean_interval, paired_difference
 
     values = [item.values[name] for item in items if name in item.values]
-    found = mean_interval(values, seed=seed)
+    if better == "nearer 0":
+        found = paired_difference([0.0] * len(values), values, seed=seed)
+    else:
+        found = mean_interval(values, seed=seed)
     if found is None:
         return None
     return Measure(

@@ -38,7 +38,7 @@ def paired_difference(before: Sequence[float], after: Sequence[float], *, seed: 
     if not any(gaps):
         bound = share(0, len(gaps))
         edge = bound.high if bound is not None else math.nan
-        scale = max(1e-9, max(abs(value) for value in (*before, *after)))
+        scale = max(abs(value) for value in (*before, *after)) or 1.0
         return Interval(0.0, -edge * scale, edge * scale)
     return _resampled(gaps, seed)
 

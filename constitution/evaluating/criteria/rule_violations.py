@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from constitution.evaluating.asked import harmful
 from constitution.evaluating.bench import Bench
 from constitution.evaluating.criterion import (
     CannotRun,
@@ -17,7 +18,7 @@ from constitution.evaluating.criterion import (
     said,
 )
 from constitution.evaluating.grading import grade_reliability
-from constitution.evaluating.prompts import Prompt, breaking
+from constitution.evaluating.prompts import Prompt
 from constitution.probing.settings import is_withheld
 from rules.schema import Part, Rule
 
@@ -52,8 +53,9 @@ async def measure(bench: Bench) -> Result:
     unseen = bench.gate.plan((Part.RESPONSE,), {}).coverage.not_scanned
     notes = []
     groups: dict[str, list[_Case]] = {}
+    by_rule = harmful(bench)
     for rule in bench.constitution:
-        prompts = breaking(rule, bench.prompts)
+        prompts = by_rule.get(rule.id, [])
         if rule.id in unseen and not bench.has_judge:
             notes.append(f"`{rule.id}` was not tried: the gate does not look for it in answers, and there is no judge.")
         elif prompts:
