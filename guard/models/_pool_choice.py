@@ -4,27 +4,24 @@ Load is calls in flight as a share of those that the endpoint takes now (its `Li
 overloaded). It is not weighted by latency: a slower endpoint holds its calls longer, so it has more of them in flight
 and is sent fewer, and seconds a call say more about how long the answer was to be than about the server.
 
-How far the beginning may pull is bounded: no endpoint is chosen for it that would have more than its fair share of the
-calls in flight and half of it again (as in consistent hashing with bounded loads, Mirrokni, Thorup & Zadimoghaddam 2018,
-arXiv:1608.01350). Where nobody had the beginning, or several had it as lately, the least loaded is chosen; of those
-equally loaded one by the highest digest of address and beginning (Thaler & Ravishankar 1998), so that many pools that
-start together do not all begin with the same endpoint.
+How far the beginning may pull is bounded, as in consistent hashing with bounded loads (Mirrokni, Thorup & Zadimoghaddam
+2018, arXiv:1608.01350), but by the least load and not by the mean: by the mean, an endpoint that joins many others
+would be sent nothing for as long as they have room. Where nobody had the beginning, or several had it as lately, the
+least loaded is chosen; of those equally loaded one by the highest digest of address and beginning (Thaler &
+Ravishankar 1998), so that many pools that start together do not all begin with the same endpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+import random
 from collections.abc import Collection, Sequence
 
 from guard.models._pool_member import Member
 from guard.models._pool_prefix import Known
 
-_SHARE = 1.5
-"""On a fake with a small cache, 12 calls in flight at 4 servers: hits 0.39 without, 0.76 with a quarter, 0.91 with a
-half, 0.95 with once as much again."""
-_AT_LEAST = 2
-"""Calls in flight that are never too many: a server that batches answers two in about the time of one."""
+_TIMES, _MORE = 1.5, 2
+"""How far a beginning may pull: to an endpoint with fewer than so many times the calls of the least loaded, and two."""
 
 
 def choose(members: Sequence[Member], chain: Sequence[bytes], passed_over: Collection[Member]) -> Member | None:
@@ -40,21 +37,17 @@ def choose(members: Sequence[Member], chain: Sequence[bytes], passed_over: Colle
         free = [member for member in free if member not in passed_over] or free
     if len(free) < 2:
         return free[0] if free else None
-    usable = [member for member in members if member.usable]
-    calls = sum(member.in_flight for member in usable) + 1
-    share = _SHARE * calls / sum(member.width for member in usable)
-    within = [member for member in free if member.in_flight < max(_AT_LEAST, math.ceil(share * member.width))] or free
+    least = min(member.in_flight / member.width for member in free)
+    within = [member for member in free if member.in_flight < _TIMES * least * member.width + _MORE]
     known = {member: member.beginnings.known(chain) for member in within} if chain else {}
     best = max(known.values(), default=Known(0, 0))
     if best.blocks:
         within = [member for member in within if known[member] == best]
     least = min(member.in_flight / member.width for member in within)
     within = [member for member in within if member.in_flight / member.width == least]
-    if len(within) == 1:
-        return within[0]
-    beyond = chain[min(best.blocks, len(chain) - 1)] if chain else b""
-    return max(within, key=lambda member: _digest(member.base, beyond, calls if not chain else 0))
+    beyond = chain[min(best.blocks, len(chain) - 1)] if chain else random.randbytes(8)
+    return within[0] if len(within) == 1 else max(within, key=lambda member: _digest(member.base, beyond))
 
 
-def _digest(base: str, beginning: bytes, turn: int) -> bytes:
-    return hashlib.blake2b(beginning + turn.to_bytes(4) + base.encode(), digest_size=8).digest()
+def _digest(base: str, beginning: bytes) -> bytes:
+    return hashlib.blake2b(beginning + base.encode(), digest_size=8).digest()

@@ -16,6 +16,7 @@ from guard.models.base import (
     ChatModel,
     ContentRefused,
     ContextTooLong,
+    ModelConfigError,
     ModelError,
     ModelUnavailable,
     Piece,
@@ -205,7 +206,7 @@ def _fault(error: ModelError) -> UpstreamFault:
         return UpstreamFault(400, "content_filter", error.what, error.hint, told=error.what)
     if isinstance(error, ModelUnavailable):
         return UpstreamFault(503, "upstream", error.what, error.hint)
-    if isinstance(error.__cause__, RuntimeError):
+    if isinstance(error, ModelConfigError) or isinstance(error.__cause__, RuntimeError):
         return UpstreamFault(502, "upstream", error.what, error.hint)
     return UpstreamFault(400, "invalid_request", "the local model refuses a request", error.hint, told=error.what)
 

@@ -36,8 +36,15 @@ def open_upstream(settings: UpstreamSettings, *, credentials: bool = True) -> Up
         from guard.models import open_model
         from server.upstreams.local import LocalUpstream
 
-        return TranslatedUpstream(LocalUpstream(open_model(settings.model), settings.model))
+        return TranslatedUpstream(LocalUpstream(open_model(settings.model), _shown(settings.model)))
     raise WardlawError(
         "no upstream is given",
         "set `upstream.url` to an address as `http://127.0.0.1:8000/v1`, or `upstream.model` to `embedded`",
     )
+
+
+def _shown(model: str) -> str:
+    """What clients see of a model's name: of one behind addresses, not the addresses."""
+    if model.startswith(("openai:", "pool:")):
+        return model.partition("#")[2].partition("?")[0]
+    return model

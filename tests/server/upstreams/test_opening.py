@@ -33,6 +33,21 @@ async def test_a_local_model_is_opened_by_its_name(tmp_path: Any) -> None:
     assert not await upstream.ready()
 
 
+async def test_a_pool_of_servers_answers_whole_and_streamed_and_shows_no_address(fake_upstream: Any) -> None:
+    name = f"pool:{fake_upstream.url},http://127.0.0.1:9/v1#mock?health=0.2"
+    upstream = open_upstream(UpstreamSettings(model=name))
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    answered = await upstream.ask("chat_completions", body, {})
+    assert answered.data["choices"][0]["message"]["content"]
+    async with upstream.stream("chat_completions", body | {"stream": True}, {}) as (_, coming):
+        events = [event async for event in coming]
+    assert events[-1].kind == "done"
+    _, listed, _ = await upstream.passed("GET", "/v1/models", None, {})
+    assert b'"mock"' in listed
+    assert b"127.0.0.1" not in listed + answered.body
+    await upstream.close()
+
+
 @pytest.mark.parametrize(
     ("settings", "says", "hint"),
     [
