@@ -28,7 +28,7 @@ class UpstreamSettings(Closed):
     """A file with its key, read at the start: for secrets that are mounted as files."""
     model: str = ""
     """A local model in this process (`embedded`, `gguf:FILE`, `hf:ID`), or many servers of one as
-    `pool:http://a/v1,http://b/v1#name`, asked in chat completions without what a model of ours does not know (tools)."""
+    `pool:http://a/v1,http://b/v1#name`. Asked as a local model is: no tools."""
     connect_s: Annotated[float, Field(gt=0)] = 5.0
     """Seconds until a connection must stand."""
     first_s: Annotated[float, Field(gt=0)] = 60.0
