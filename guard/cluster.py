@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rules.errors import WardlawError
 
 _STORE = 256 * 2**20
 """Bytes of shared memory that a cluster begun here sets aside. What passes through it is a few hundred prompts."""
+_KNOCK_S = 10.0
 
 
 class ClusterError(WardlawError):
@@ -66,6 +68,7 @@ def connected(address: str | None = None, *, cpus: int | None = None) -> Iterato
             "object_store_memory": _STORE,
         }
     else:
+        _knock(address)
         options["address"] = address
     try:
         ray.init(**options)
@@ -75,6 +78,21 @@ def connected(address: str | None = None, *, cpus: int | None = None) -> Iterato
         yield _seen(ray, begun=address is None)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes to reach a head that is not there.
+
+    Raises:
+        ClusterError: nobody listens at HOST:PORT.
+    """
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit() and "://" not in address):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _explained(address, error) from error
 
 
 def _ray() -> Any:
