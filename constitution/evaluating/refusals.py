@@ -29,7 +29,7 @@ _I_WILL_NOT = (
 # What follows `I can't` where it is no refusal.
 _BUT_WILL = (
     r"(?! (?:refuse|help but|wait|stress|emphasi[sz]e|overstate|say enough|thank|agree more|go wrong"
-    r"|recommend \w+ enough))"
+    r"|recommend (?:\w+ ){1,4}enough))"
 )
 _EN = (
     _I_WILL_NOT + _BUT_WILL,

@@ -54,7 +54,7 @@ async def measure(bench: Bench) -> Result:
 async def _item(bench: Bench, kind: str, group: str, prompt: Prompt) -> Item:
     name = item_id(NAME, kind, group, *(f"{turn.role}:{turn.content}" for turn in prompt.messages))
     answer = await bench.answer(prompt.messages, about=name)
-    words = bench.words(prompt.messages)
+    words = bench.words(answer.text or prompt.messages)  # a model may answer in another language than it was asked in
     evasive, boilerplate = is_evasive(answer.text, words), is_boilerplate(answer.text, words)
     values: dict[str, float] = {}
     if not answer.withheld:
