@@ -100,6 +100,7 @@ class Shards:
             StoreError: it holds no rows (`read_only`), or changed.sqlite is damaged.
         """
         self._folder = folder
+        self._read_only = read_only
         if read_only and not shards_of(folder):
             raise StoreError(
                 f"`{folder}` holds no finished rows", "let the run that writes it finish its first parcel of prompts"
@@ -139,7 +140,7 @@ class Shards:
 
     def replace_row(self, row: Row) -> None:
         """Note how the row stands now; its shard stays as it is."""
-        if self._changed is None:
+        if self._changed is None or self._read_only:
             raise StoreError(f"`{self._folder}` was opened to be read", "open it to be written")
         try:
             self._changed.execute("INSERT OR REPLACE INTO changed VALUES (?, ?)", (row.id, row.model_dump_json()))
