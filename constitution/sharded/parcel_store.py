@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from constitution.row_file import StoreError
+from constitution.run import LOCK_FILE
 from constitution.store import RowStore
 
 _SCHEMA = """
@@ -12,6 +14,7 @@ CREATE TABLE IF NOT EXISTS begun (id TEXT PRIMARY KEY, deaths INTEGER NOT NULL) 
 CREATE TABLE IF NOT EXISTS made_by (run TEXT NOT NULL);
 """
 _AT_ONCE = 500
+_WAIT_S = 30.0
 
 
 class ParcelStore(RowStore):
@@ -21,10 +24,24 @@ class ParcelStore(RowStore):
         """Open the store in `folder`, or make both.
 
         Raises:
-            StoreError: it is broken, or cannot be written.
+            StoreError: it is broken, cannot be written, or another process has it and does not end.
         """
+        import filelock
+
         folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(folder)
+        # A worker that was given up may live on for a moment; the system frees its lock when it dies.
+        self._lock = filelock.FileLock(folder / LOCK_FILE, timeout=_WAIT_S)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise StoreError(
+                f"another worker has `{folder}` and does not end", "end it, and run the same command again"
+            ) from None
+        try:
+            super().__init__(folder)
+        except BaseException:
+            self._lock.release()
+            raise
         with self._explained():
             self._db.executescript(_SCHEMA)
 
@@ -37,6 +54,11 @@ class ParcelStore(RowStore):
     def run(self, digest: str) -> None:
         with self._explained():
             self._db.execute("INSERT INTO made_by SELECT ? WHERE NOT EXISTS (SELECT 1 FROM made_by)", (digest,))
+
+    def close(self) -> None:
+        """Close the store; another process may have it."""
+        super().close()
+        self._lock.release()
 
     def died(self) -> dict[str, int]:
         """Count a death for every row that was begun and is not finished.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,8 @@ from constitution.sharded.parcel_store import ParcelStore
 from constitution.sharded.plan import ROWS, WORK
 from constitution.sharded.shards import Shards, finished_ids, is_sharded, shards_of, write_shard
 from guard.models.base import Reply, Usage
+
+ROOT = Path(__file__).parents[3]
 
 
 def reply(text: str) -> Reply:
@@ -64,6 +70,20 @@ def test_finished_rows_of_a_killed_run_go_into_a_shard_and_calls_of_the_others_a
     assert [(row, run) for row, _, run in finished_ids(tmp_path)] == [("a", "run-a"), ("b", "run-a")]
     assert settle(tmp_path).calls == left.calls, "a second look finds the same"
     assert next_session(tmp_path) == "0002"
+
+
+def test_a_parcel_is_waited_for_while_another_process_has_it_and_taken_when_that_one_dies(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from constitution.sharded.parcel_store import ParcelStore;"
+        "ParcelStore(Path(sys.argv[1])); print('has it', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        killing = threading.Timer(0.3, other.kill)
+        killing.start()
+        ParcelStore(tmp_path).close()
+        killing.join()
 
 
 def test_a_store_with_nothing_left_to_do_is_dropped(parcel, row_with, tmp_path):
