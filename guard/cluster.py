@@ -97,6 +97,7 @@ def _knock(address: str) -> None:
 
 def _ray() -> Any:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it speaks while it is imported, and at every start
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # what outlives the end must not begin another
     try:
         import ray
         import ray.data

@@ -28,7 +28,7 @@ from constitution.sharded.leftovers import Leftovers, clear, next_session, settl
 from constitution.sharded.parcel import Done, size_of, unpacked
 from constitution.sharded.plan import MARK, Plan
 from constitution.sharded.reader import FINISHED, Reader, index_finished
-from constitution.sharded.shards import Shards
+from constitution.sharded.shards import Shards, made_in
 from constitution.sharded.worker import PARCELS, Worker
 from guard.cluster import Cluster, connected
 from guard.models.base import Usage
@@ -90,6 +90,7 @@ class RayGeneration(Generation):
                 (settings.out / MARK).unlink(missing_ok=True)
                 (settings.out / FINISHED).unlink(missing_ok=True)
                 settle(settings.out)  # what stopped workers had finished
+                self.tally.accepted, self.tally.rejected = made_in(settings.out, plan.session)
             with closing(Shards(settings.out, read_only=False)) as shards:
                 reject_duplicates(shards)
                 exported = export(settings.out, shards, names=settings.formats, given=settings.output)

@@ -90,6 +90,16 @@ def finished_ids(folder: Path) -> Iterator[tuple[str, str, str]]:
             yield from zip(*(batch.column(name).to_pylist() for name in ("id", "constitution", "run")), strict=True)
 
 
+def made_in(folder: Path, session: str) -> tuple[int, int]:
+    """Accepted and rejected rows in the shards of one run."""
+    status: Counter[str] = Counter()
+    for path in shards_of(folder):
+        if path.name.startswith(f"{session}-"):
+            for batch in _batches(path, ["status"]):
+                status.update(batch.column("status").to_pylist())
+    return status["accepted"], status["rejected"]
+
+
 class Shards:
     """The rows of all shards as one; see `constitution.rows.Rows`."""
 
