@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,9 +135,16 @@ def ray_cluster() -> Iterator[RayCluster]:
                 time.sleep(0.1)
             yield RayCluster((folder / "ray_current_cluster").read_text().strip(), process.pid)
         finally:
+            import psutil
+
+            everything = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+            for each in everything:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             shutil.rmtree(folder, ignore_errors=True)

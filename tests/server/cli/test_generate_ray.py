@@ -174,4 +174,4 @@ def test_what_belongs_to_ray_is_refused_by_the_local_engine(work):
     assert "--engine ray" in err
     code, _, err = ended(work.start("--engine", "rai"))
     assert code == 2
-    assert "did you mean `ray`" in err
+    assert "`local`, `ray`" in err
