@@ -41,6 +41,9 @@ def side_figures(side: Side) -> dict[str, Any]:
         "styles": dict(Counter(probe.lineage.brief["style"] for probe in probes).most_common()),
         "personas": dict(Counter(probe.lineage.brief["persona"] for probe in probes).most_common()),
         "lengths": dict(Counter(_length(probe) for probe in probes).most_common()),
+        "length_as_asked": interval(
+            share(sum(_length(probe) == probe.lineage.brief["length"] for probe in probes), len(probes))
+        ),
         "conversations": sum(len(probe.messages) > 1 for probe in probes),
         "distinct_bigrams": _distinct(probes),
     }

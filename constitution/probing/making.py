@@ -102,11 +102,7 @@ class Making:
         lacking: list[str] = []
         for rule in self.rules:
             written = {kind: seeds_of(rule, kind, session.seeds) for kind in KINDS}
-            topic = Pool(session.encoder, latin=session.latin)
-            topic.extend((seed.id, seed.text) for kind in KINDS for seed in written[kind])
-            far = [seed for other in self.constitution if other != rule for seed in seeds_of(other, "keep")[:1]]
-            known = known_of([] if is_withheld(rule) else written["break"], written["keep"], far)
-            target = Target(rule, session.gate, session.judge, topic, session.words, known, seed=self.recipe.seed)
+            target = self.target(session, rule)
             for kind in self.wanted.kinds:
                 end = self._why_not(rule, kind, written[kind])
                 if end:
@@ -139,6 +135,15 @@ class Making:
                 "write some under the rule's `examples`, or in a file for --seeds: `wardlaw rules suggest` drafts some",
             )
         return jobs
+
+    def target(self, session: Session, rule: Rule) -> Target:
+        """What tells whether texts are on target for a rule."""
+        written = {kind: seeds_of(rule, kind, session.seeds) for kind in KINDS}
+        topic = Pool(session.encoder, latin=session.latin)
+        topic.extend((seed.id, seed.text) for kind in KINDS for seed in written[kind])
+        far = [seed for other in self.constitution if other != rule for seed in seeds_of(other, "keep")[:1]]
+        known = known_of([] if is_withheld(rule) else written["break"], written["keep"], far)
+        return Target(rule, session.gate, session.judge, topic, session.words, known, seed=self.recipe.seed)
 
     def _why_not(self, rule: Rule, kind: Kind, seeds: Sequence[Seed]) -> str:
         if kind == "break" and is_withheld(rule):
