@@ -64,7 +64,7 @@ def read_closed(path: Path, model: type[Model], called: str, context: Mapping[st
     faults: list[RuleError] = []
     text = read(Source(path.resolve(), str(path), path.resolve().parent), faults) if path.exists() else None
     if text is None:
-        raise RuleErrors(faults or [RuleError(None, f"no file {quoted(path)}", "name a YAML file")])
+        raise RuleErrors(faults or [RuleError(None, f"no file {quoted(path, 200)}", "name a YAML file")])
     node, faults = compose(text, str(path))
     if node is None:
         raise RuleErrors(faults)

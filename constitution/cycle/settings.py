@@ -97,10 +97,14 @@ class ProbeSettings(Closed):
     """Share of the rounds that ask for conversations."""
     disguises: Annotated[int, Field(ge=0, le=19)] = 0
     """Disguised views of each probe."""
-    rounds: AtLeastOne = 40
-    """Most rounds of one kind of one rule."""
+    rounds: AtLeastOne | None = None
+    """Most rounds of one kind of one rule; by default eight times what would do if every text were kept, at least 40."""
     patience: AtLeastOne = 4
     """Rounds in a row without a new probe after which a rule is given up."""
+    rouge: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """ROUGE-L with an earlier text from which a text is a repeat."""
+    cosine: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Cosine to an earlier text from which it is one."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
     """Of the model that writes."""
     model: Model | None = None

@@ -77,7 +77,7 @@ def show_report(report: Mapping[str, Any], folder: object) -> None:
     if adopted.get("adopted"):
         click.echo(f"in force: {folder}/current, which leads to heads/{adopted['in_force']}")
     elif report["whole"] and not report["refused"]:
-        click.echo(f"no new heads: {adopted.get('why', '')}")
+        click.echo(f"no new heads in force: {adopted.get('why', '')}")
     if report["whole"]:
         click.echo(f"cycle {report['cycle']}: look at {folder}/README.md")
 

@@ -26,6 +26,7 @@ _SECTIONS = {
 }
 _STARTER = Path(__file__).parent / "_starter_cycle.yaml"
 _EVERY_S = 10.0
+_STILL_S = 60.0
 _GO_ON = "Run the same command to go on: no finished step is done again, and no finished call asked again."
 
 
@@ -153,9 +154,14 @@ class _Progress:
         ended = Event()
 
         def watch() -> None:
+            last, again = "", 0.0
             while not ended.wait(_EVERY_S):
-                if (line := cycle.work.watched) is not None:
-                    self.told(f"{cycle.at}: {line()}")
+                if (watched := cycle.work.watched) is None:
+                    continue
+                line, now = f"{cycle.at}: {watched()}", time.monotonic()
+                if line != last or now >= again:  # where nothing moves, a line a minute says that it is alive
+                    self.told(line)
+                    last, again = line, now + _STILL_S
 
         thread = Thread(target=watch, daemon=True)
         thread.start()

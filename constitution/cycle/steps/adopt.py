@@ -38,12 +38,14 @@ def run(work: Work) -> Made:
     before, newest = work.state.before.heads, work.newest
     checked = work.done("check").figures
     refused = tuple(checked["against"][work.settings.adopt.demand])
-    if newest == before or refused:
+    heads = load_heads(work, newest)
+    same = newest == before or (heads is not None and heads.identity == work.state.before.identity)
+    if same or refused:
         if before != NONE:  # a server that is pointed to it must find heads, and those that were in force
             former = _copied(work, before) if before in ("shipped", work.base) else work.out / before
             if (work.out / CURRENT).resolve() != former.resolve():
                 _point(work, former)
-        why = "no new heads were made" if newest == before else "something got worse"
+        why = "the heads are those of before" if same else "something got worse"
         return Made(figures={"adopted": False, "why": why, "in_force": _in_force(work)}, refused=refused)
     _point(work, work.out / newest)
     _record(work)

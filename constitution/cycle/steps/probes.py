@@ -48,6 +48,7 @@ def run(work: Work) -> Made:
     from constitution.probing.figures import making_figures
     from constitution.probing.making import Making
     from constitution.probing.recipe import Recipe
+    from constitution.probing.recipe import Recipe
     from constitution.probing.settings import Common, Wanted
 
     settings, probes = work.settings, _settings(work)
@@ -67,6 +68,8 @@ def run(work: Work) -> Made:
         count=probes.count,
         rounds=probes.rounds,
         patience=probes.patience,
+        rouge=probes.rouge,
+        cosine=probes.cosine,
         languages=probes.languages,
         multi_turn=probes.multi_turn,
         temperature=probes.temperature,
@@ -91,4 +94,4 @@ def _line(making: Any) -> str:
     probes = sum(len(side.probes) for side in making.sides)
     wanted = sum(side.wanted for side in making.sides if side.end in ("", "reached"))
     texts = sum(side.texts for side in making.sides)
-    return f"{probes:,} of {wanted:,} probes from {texts:,} texts; {making.meter.calls:,} calls"
+    return f"{probes:,} of {wanted:,} probes from {texts:,} texts; calls: {making.meter.calls:,}"

@@ -216,4 +216,4 @@ def _line(generation: Generation) -> str:
     done = tally.finished + tally.resumed + tally.repeated + tally.failed
     of = f" of {generation.total:,}" if generation.total is not None else ""
     told = f"{done:,}{of} rows ({tally.accepted:,} accepted, {tally.resumed:,} from before)"
-    return f"{told}; {generation.meter.calls:,} calls"
+    return f"{told}; calls: {generation.meter.calls:,}"
