@@ -14,8 +14,8 @@ from pathlib import Path
 
 from constitution.candidates import STILL_BROKEN
 from constitution.row import Row
+from constitution.rows import Rows
 from constitution.run import read_runs
-from constitution.store import RowStore
 from rules.digest import rule_digest
 from rules.schema import Constitution
 
@@ -76,7 +76,7 @@ def _found(row: Row) -> Iterator[str]:
         yield from _FOUND.findall(row.rejection.detail)[:1]
 
 
-def depending(folder: Path, store: RowStore, constitution: Constitution) -> Dependence:
+def depending(folder: Path, store: Rows, constitution: Constitution) -> Dependence:
     """Count the rows of a folder that depend on rules which are otherwise in `constitution`.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from rules.errors import WardlawError
 from server.cli._outputs import chosen
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def open_update(folder: Path, given: dict[str, Any]) -> Update:
     """
     from constitution.recorded import read_settings
     from constitution.row import ROLES
+    from constitution.sharded.shards import is_sharded
     from constitution.update import Update, newest
     from rules import load
 
@@ -45,6 +47,11 @@ def open_update(folder: Path, given: dict[str, Any]) -> Update:
         name = "PROMPTS" if "prompts" in stray else _option(context, stray[0])
         hint = "--update goes by what the folder's own run was told"
         raise click.UsageError(f"`{name}` does not go with --update\n  hint: {hint}")
+    if is_sharded(folder):
+        raise WardlawError(
+            f"the rows of `{folder}` lie in shards of `--engine ray`, which are never changed",
+            "make rows by the new rules in a folder of their own: `wardlaw generate PROMPTS --engine ray --out DIR`",
+        )
     run = newest(folder)
     names = {role: given[role] or given["model"] for role in ROLES}
     # The judge is a choice of its own, here as in any run.

@@ -226,7 +226,7 @@ def _nothing(on: str, passed: Passed) -> WardlawError:
 
 def _depending(folder: Path, constitution: Constitution) -> Dependence:
     from constitution.dependents import depending
-    from constitution.store import RowStore
+    from constitution.rows import open_rows
 
-    with closing(RowStore(folder, read_only=True)) as store:
+    with closing(open_rows(folder)) as store:
         return depending(folder, store, constitution)
