@@ -99,7 +99,8 @@ class Target:
         self._judge = judge
         self._topic = topic
         self._words = words
-        self._known = [{"text": fenced(" ".join(each.text.split())[:400]), "aim": each.aim} for each in known]
+        self.known = [{"text": fenced(" ".join(each.text.split())[:400]), "aim": each.aim} for each in known]
+        """What the judge is shown, as its template sees it."""
         self._seed = seed
         self.answers_alone = Part.PROMPT not in rule.watches
 
@@ -166,7 +167,7 @@ class Target:
             self._rule,
             conversation=self._words.conversation(messages),
             answers=self.answers_alone,
-            known=self._known,
+            known=self.known,
             kind="",
         )
         sampling = Sampling(0.0, max_tokens=_MOST_TOKENS, seed=self._seed)
