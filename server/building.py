@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Built:
     files: tuple[Path, ...]
     """Those that were read, links followed."""
     seconds: float
+    heads: str = ""
+    """What tells its heads from others: see `heads_mark`."""
 
     @property
     def digest(self) -> str:
@@ -68,6 +71,7 @@ def build(loaded: Loaded, settings: ServerSettings, mender: ChatModel | None = N
 
     began = time.monotonic()
     constitution = loaded.constitution
+    mark = heads_mark(settings.gate.heads)  # before they are read: heads that come meanwhile are seen by the next load
     try:
         gate = Gate.build(
             constitution,
@@ -83,7 +87,7 @@ def build(loaded: Loaded, settings: ServerSettings, mender: ChatModel | None = N
 
         reviser = LoopReviser(constitution, None, mender, mender)
     guard = Guard(gate, reviser=reviser, settings=settings.guard)
-    return Built(guard, gate, constitution, loaded.files, time.monotonic() - began)
+    return Built(guard, gate, constitution, loaded.files, time.monotonic() - began, mark)
 
 
 def _with_places(loaded: Loaded) -> RuleErrors | None:
@@ -105,7 +109,19 @@ def _heads(given: str) -> Path | Literal["shipped"] | None:
     if not Path(given).is_dir():
         hint = "give a folder that `wardlaw gate train` made, `shipped` or `none`"
         raise WardlawError(f"no folder of heads `{given}`", hint)
-    return Path(given)
+    # links followed once: `wardlaw cycle` turns the link to other heads, and their files must not be read half and half
+    return Path(given).resolve()
+
+
+def heads_mark(given: str) -> str:
+    """What tells heads from others that the same name, or link, stood for before; their cards name all their files."""
+    folder = Path(given)
+    if given in ("shipped", "none") or not folder.is_dir():
+        return given
+    mark = hashlib.blake2b(digest_size=16)
+    for card in sorted(folder.resolve().rglob("card.json")):
+        mark.update(card.read_bytes())
+    return mark.hexdigest()
 
 
 def _asked(settings: GateSettings, constitution: Constitution) -> list[Detector]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from guard.trials.change import Change, Demand, compare, named
 from rules.errors import RuleError, WardlawError
-from server.building import Built, build, load_checked
+from server.building import Built, build, heads_mark, load_checked
 
 if TYPE_CHECKING:
     from guard.models.base import ChatModel
@@ -197,7 +197,8 @@ class Reloader:
         try:
             loaded = load_checked(self._settings.constitutions[name])
             # Not the digest: a title or a test may have changed, which no verdict depends on and people read.
-            if loaded.constitution == now.constitution:
+            same_heads = heads_mark(self._settings.gate.heads) == now.heads
+            if loaded.constitution == now.constitution and same_heads:
                 return result("unchanged", now.digest, trial=compare(now.gate) if rehearsed else Change()), None
             built = build(loaded, self._settings, self._mender)
         except WardlawError as error:

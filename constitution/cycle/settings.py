@@ -98,7 +98,7 @@ class ProbeSettings(Closed):
     disguises: Annotated[int, Field(ge=0, le=19)] = 0
     """Disguised views of each probe."""
     rounds: AtLeastOne | None = None
-    """Most rounds of one kind of one rule; by default eight times what would do if every text were kept, at least 40."""
+    """Most rounds of one kind of one rule; by default eight times what would do if every text were kept."""
     patience: AtLeastOne = 4
     """Rounds in a row without a new probe after which a rule is given up."""
     rouge: Annotated[float, Field(gt=0, le=1)] = 0.7

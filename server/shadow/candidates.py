@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rules.errors import RuleError, WardlawError
-from server.building import Built, build, load_checked
+from server.building import Built, build, heads_mark, load_checked
 from server.reload import tried
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ class Candidates:
         digest = now.digest if now else ""
         try:
             loaded = load_checked(self._settings.shadow.candidates[name])
-            if now is not None and loaded.constitution == now.constitution:
+            same_heads = now is not None and heads_mark(self._settings.gate.heads) == now.heads
+            if now is not None and loaded.constitution == now.constitution and same_heads:
                 return Tried("unchanged", digest, at=time.time()), None
             built = build(loaded, self._settings, self._mender)
             if fault := self._fault_of(built, now):

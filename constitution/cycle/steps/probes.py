@@ -48,7 +48,6 @@ def run(work: Work) -> Made:
     from constitution.probing.figures import making_figures
     from constitution.probing.making import Making
     from constitution.probing.recipe import Recipe
-    from constitution.probing.recipe import Recipe
     from constitution.probing.settings import Common, Wanted
 
     settings, probes = work.settings, _settings(work)

@@ -141,8 +141,16 @@ def open_gate(chosen: Chosen, *, thorough: bool = False) -> Gate:
     return build_gate(chosen, load(*chosen.rules).constitution, thorough=thorough)
 
 
-def build_gate(chosen: Chosen, constitution: Constitution, *, thorough: bool = False) -> Gate:
+def build_gate(
+    chosen: Chosen, constitution: Constitution, *, thorough: bool = False, threads: int | None = None
+) -> Gate:
     """The gate of these rules, with the detectors that the options name.
+
+    Args:
+        chosen: the options.
+        constitution: the rules.
+        thorough: see `Gate`.
+        threads: cores the encoder may use; all that this process may where left out.
 
     Raises:
         WardlawError: encoder, heads or models cannot be used.
@@ -155,6 +163,7 @@ def build_gate(chosen: Chosen, constitution: Constitution, *, thorough: bool = F
         heads=heads_of(chosen.heads),
         also=asked(chosen, constitution),
         thorough=thorough,
+        threads=threads,
     )
 
 
@@ -195,7 +204,7 @@ def heads_of(given: str) -> Path | Literal["shipped"] | None:
         raise WardlawError(
             f"no folder of heads `{given}`", "give a folder that `wardlaw gate train` made, or `shipped`"
         )
-    return folder
+    return folder.resolve()  # the link of `wardlaw cycle` may be turned to other heads while they are read
 
 
 def percentage(context: click.Context, option: click.Parameter, text: str) -> float:

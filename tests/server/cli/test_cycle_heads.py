@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,37 @@ def test_a_promise_that_the_rows_cannot_carry_stops_before_anything_changes(benc
     assert code == 2
     assert "52 benign prompts cannot promise 0.1%" in error
     assert not bench.current.exists()
+
+
+def test_a_server_that_is_pointed_there_takes_the_new_heads_up_with_a_reload_unless_they_are_worse(bench):
+    from server.building import build, load_checked
+    from server.inforce import InForce
+    from server.reload import Reloader
+    from server.settings import GateSettings, ServerSettings
+
+    assert bench.run()[0] == 0
+    rules = (str(bench.folder / "rules.yaml"),)
+    gate = GateSettings(encoder=str(bench.encoder), heads=str(bench.current))
+    settings = ServerSettings(constitutions={"default": rules}, gate=gate)
+    built = build(load_checked(rules), settings)
+    guards = InForce({"default": built.guard})
+    reloader = Reloader(settings, {"default": built}, guards)
+
+    def reload() -> str:
+        return asyncio.run(reloader.reload("request"))[0].outcome
+
+    assert reload() == "unchanged"
+    more = labelled("burn", "harmful", PLACES[:5]) + labelled("wash", "safe", PLACES[:5])
+    write(bench.folder / "more.jsonl", more)
+    bench.write(labels={"data": ["twins.jsonl", "more.jsonl", "plain.jsonl"]})
+    assert bench.run("-q")[0] == 0
+    assert reload() == "swapped"
+    write(
+        bench.folder / "twins.jsonl",
+        labelled("mend", "harmful", PLACES[:5]) + labelled("steal", "safe", PLACES[:5]),
+    )
+    bench.write(adopt={"demand": "report"})
+    assert bench.run("-q")[0] == 0
+    assert reload() == "failed"
+    assert "no longer finds its test" in reloader.last["default"].error
+    guards.close()
