@@ -21,6 +21,8 @@ class Outcome:
     """Fixed ones that were found after they had been fixed."""
     known: list[tuple[Find, Entry]] = field(default_factory=list)
     """Passed over, each with what stands there."""
+    twice: int = 0
+    """Of what was given, what was given before."""
     note: str = ""
     """What was mended on the way."""
 
@@ -37,11 +39,14 @@ def enter(path: Path, finds: Sequence[Find]) -> Outcome:
     def made(content: Content) -> list[Event]:
         entries = fold(content.events)
         new: dict[str, Event] = {}
+        given: set[str] = set()
         for find in finds:
             there = entries.get(find.id)
-            if find.id in new:
-                outcome.known.append((find, there or _entry(find)))
-            elif there is None:
+            if find.id in given:
+                outcome.twice += 1
+                continue
+            given.add(find.id)
+            if there is None:
                 new[find.id] = Entered(at=now(), find=find)
                 outcome.entered.append(find)
             elif reopens(there, find.found):
@@ -76,5 +81,6 @@ def amend(path: Path, event: Amended) -> Entry:
     return before[0]
 
 
-def _entry(find: Find) -> Entry:
+def as_entry(find: Find) -> Entry:
+    """A find as it would stand in a ledger that has nothing else."""
     return Entry(find, find.found, find.status, find.severity, find.rules, find.why)

@@ -77,7 +77,7 @@ class Replayed(Closed):
     holds: tuple[FindId, ...] = ()
     breaks: tuple[FindId, ...] = ()
     unsure: tuple[FindId, ...] = ()
-    """Finds of which the judge cannot tell."""
+    """Finds of which it cannot be told."""
     failed: tuple[FindId, ...] = ()
     """Finds that could not be judged, or asked."""
 

@@ -49,9 +49,17 @@ def judge(entries: Sequence[Entry], gate: Gate, advance: Advance, *, own: bool =
         batch = entries[start : start + BATCH_LIMIT]
         verdicts = gate.judge_many([entry.find.exchange for entry in batch])
         for entry, verdict in zip(batch, verdicts, strict=True):
-            outcomes[entry.find.id] = of_verdict(entry.find, entry.rules, verdict, own=own)
+            outcomes[entry.find.id] = _of_text(entry, of_verdict(entry.find, entry.rules, verdict, own=own))
         advance(len(batch))
     return outcomes
+
+
+def _of_text(entry: Entry, seen: Outcome) -> Outcome:
+    """What a gate says of a find; of one whose answer is under judgement and was not kept, only what the gate found."""
+    find = entry.find
+    if find.how == "ask" and find.response is None and seen.state != "failed" and not seen.rules:
+        return Outcome("unsure", (), "its answer was not kept: a model has to be asked anew (--model, --url)")
+    return seen
 
 
 async def draw(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,13 @@ def _find(said: Feedback, found: Found, severity: Callable[..., Severity], given
     from server.audit.feedback import label_row
 
     row = label_row(said, found)
+    kind = _KINDS[said.label]
+    if isinstance(row, str) and kind == "false-alarm" and said.part != "prompt":
+        # An answer that was withheld is kept nowhere. What was asked is, and asking it anew shows whether it still is.
+        row = label_row(replace(said, part="prompt"), found)
+        given = {"how": "ask", "steps": "the answer was withheld and is not kept: ask the guarded model anew", **given}
     if isinstance(row, str):
         return row
-    kind = _KINDS[said.label]
     prompt = row["prompt"]
     messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     named = (said.rule,) if said.rule else tuple(found.rules) if kind == "false-alarm" else ()

@@ -46,18 +46,20 @@ def enter(ledger: Path, finds: Sequence[Find], *, as_json: bool) -> Outcome:
 def _tell(ledger: Path, outcome: Outcome) -> None:
     for find in outcome.entered[:_TOLD]:
         about = f" ({', '.join(find.rules)})" if find.rules else ""
-        click.echo(f"{find.id}  {find.kind}, {find.severity}{about}: {_short(find)}")
+        click.echo(f"{find.id}  {find.kind}, {find.severity}{about}: {short(find)}")
     for find in outcome.reopened:
-        click.echo(f"{find.id}  fixed before, found again: open now: {_short(find)}")
+        click.echo(f"{find.id}  fixed before, found again: open now: {short(find)}")
     for find, entry in outcome.known[:_TOLD]:
         since = f"{entry.find.found:%Y-%m-%d} by {printable(entry.find.by)}"
-        click.echo(f"{find.id}  known, passed over: found {since}, {entry.status}: {_short(find)}")
+        click.echo(f"{find.id}  known, passed over: found {since}, {entry.status}: {short(find)}")
     new, known = len(outcome.entered) + len(outcome.reopened), len(outcome.known)
-    if new + known > 1:
-        click.echo(f"{counted(new, 'find')} entered into {ledger}, {known:,} known and passed over")
+    if new + known + outcome.twice > 1:
+        twice = f", {outcome.twice:,} given twice" if outcome.twice else ""
+        click.echo(f"{counted(new, 'find')} entered into {ledger}, {known:,} known and passed over{twice}")
 
 
-def _short(find: Find, most: int = 80) -> str:
+def short(find: Find, most: int = 80) -> str:
+    """The text under judgement, on one line."""
     text = " ".join(printable(find.text).split())
     return text if len(text) <= most else text[: most - 3].rstrip() + "..."
 
@@ -67,6 +69,7 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
         "entered": [find.id for find in outcome.entered],
         "reopened": [find.id for find in outcome.reopened],
         "known": [find.id for find, _ in outcome.known],
+        "twice": outcome.twice,
     }
 
 

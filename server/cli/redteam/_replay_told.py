@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from guard.ledger.find import KINDS
 from guard.ledger.outcomes import CHANGES, STATES, Change
 from server.cli._printable import printable
+from server.cli._summary import counted
 from server.cli.rules._diff_markdown import code
 from server.cli.rules._figures import percent
 
@@ -24,7 +25,7 @@ _SAID: dict[Change, str] = {
     "open": "still open",
     "fixed": "fixed now: open in the ledger, and hold",
     "accepted": "accepted, and break",
-    "unsure": "unsure: the judge cannot tell",
+    "unsure": "unsure: it cannot be told",
     "failed": "failed: could not be judged",
     "held": "held as before",
 }
@@ -67,7 +68,7 @@ def headline(replay: Replay) -> str:
     changes = replay.changes()
     words = {"fixed": "fixed now", "open": "still open", "held": "held as before", "accepted": "accepted and break"}
     told = [f"{len(changes[change]):,} {words.get(change, change)}" for change in CHANGES if changes[change]]
-    return f"{len(replay.entries):,} finds against {replay.today.target.name}: {', '.join(told)}"
+    return f"{counted(len(replay.entries), 'find')} against {replay.today.target.name}: {', '.join(told)}"
 
 
 def moves(replay: Replay) -> Iterator[str]:

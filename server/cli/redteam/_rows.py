@@ -48,6 +48,7 @@ class Rows:
         severity: Callable[[Sequence[str]], Severity],
         usual: Mapping[str, Any],
         skip_bad: bool,
+        named: bool = False,
     ) -> None:
         """Args:
         name: the file.
@@ -56,6 +57,7 @@ class Rows:
         severity: rules -> how bad, for rows that do not say it.
         usual: fields of rows that do not say them: `by`, `source`, `model`, `found`.
         skip_bad: count bad rows, and pass over them.
+        named: whether a person said who found them.
         """
         self.name = name
         self._kind = kind
@@ -63,6 +65,7 @@ class Rows:
         self._severity = severity
         self._usual = usual
         self._skip_bad = skip_bad
+        self._named = named
         self.bad: list[str] = []
         """Bad rows passed over, as `file:line: what`."""
         self.unfit: Counter[str] = Counter()
@@ -117,11 +120,11 @@ class Rows:
             turns if response is None else turns[:-1],
             response,
             found=_when(where, fields, usual.pop("found")),
-            by=str(fields.get("by") or usual["by"]),
+            by=str(fields.get("by") or self._prober(lineage, probe) or usual["by"])[:200],
             source=source if source in SOURCES else "other",
             model=_text(fields.get("model")) or usual.get("model"),
             rules=rules,
-            why=_text(fields.get("why") or fields.get("reason")) or "",
+            why=_text(fields.get("why") or fields.get("reason") or _reason(lineage)) or "",
             severity=self._how_bad(where, fields, rules),
             lineage=Lineage(
                 file=where, probe=str(named) if (probe or attempt) and named else None, constitution=_text(digest)
@@ -129,6 +132,12 @@ class Rows:
             how=self._how(where, fields, attempt=attempt),
             steps=_text(fields.get("steps")) or "",
         )
+
+    def _prober(self, lineage: Any, probe: str) -> str | None:
+        """The model that wrote a probe, or drove an attempt, where nobody else is named by `--by`."""
+        if self._named or not isinstance(lineage, Mapping):
+            return None
+        return _text(lineage.get("prober") or (lineage.get("model") if probe else None))
 
     def _how(self, where: str, fields: Mapping[str, Any], *, attempt: bool) -> How:
         given = fields.get("how")
@@ -185,6 +194,12 @@ def _probe(fields: Mapping[str, Any]) -> str:
     if fields["kind"] == "break":
         return "as meant" if found else "break"
     return "false-alarm" if found or decision.get("others") else "as meant"
+
+
+def _reason(lineage: Any) -> Any:
+    """What the judge said of a probe."""
+    decision = lineage.get("decision") if isinstance(lineage, Mapping) else None
+    return decision.get("reason") if isinstance(decision, Mapping) else None
 
 
 def _unfolded(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rules.errors import WardlawError
 from server.cli._sections import Sectioned
 from server.cli.audit import _options as audit_options
 from server.cli.gate import _options as gate_options
-from server.cli.redteam import _options
+from server.cli.redteam import _options, _trying
 
 if TYPE_CHECKING:
     from guard.ledger.find import Find, Kind
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "What was found": ("prompt", "response", "messages", "part"),
     "About it": ("kind", "rule", "why", "severity", "status", "model", "found", "source", "by", "how", "steps"),
+    "Whether it is so still": _trying.OPTIONS,
     "Where": ("ledger", "rules", "config", "database", "database_file", "folder"),
     "Output": ("as_json",),
 }
@@ -48,6 +49,7 @@ _SECTIONS = {
     "--how", type=click.Choice(HOWS), help="Reproduced by judging the `text`, or if you `ask` the model anew."
 )
 @click.option("--steps", metavar="TEXT", help="What else one needs to reproduce it.")
+@_trying.try_options
 @_options.ledger_option
 @gate_options.rules_option
 @audit_options.where_options
@@ -68,13 +70,17 @@ def command(
     rules: tuple[str, ...],
     database: str,
     folder: Path,
+    tries: bool,
+    chosen: gate_options.Chosen,
     as_json: bool,
     **given: Any,
-) -> None:
+) -> int:
     """Enter one find: a text that broke a rule and passed, or a harmless one that was stopped.
 
     It is given by options, or is a DECISION of the audit (`d_...`) whose texts were kept. With neither, at a terminal,
     you are asked. A find that the ledger has already is told and passed over; one that was fixed is open again.
+
+    Exit codes: 0 done; 1 with --try, the gate sees it as it is: nothing is entered; 2 an error.
     """
     from rules.load import load
     from server.cli.redteam._entering import enter
@@ -100,7 +106,10 @@ def command(
         if part is not None:
             raise click.UsageError("--part goes with DECISION")
         made = _of_texts(prompt, messages, response, kind, rule, constitution, fields)
+    if tries and not _trying.tried([made], constitution, chosen, as_json=as_json):
+        return 1
     enter(ledger, [made], as_json=as_json)
+    return 0
 
 
 def _of_texts(

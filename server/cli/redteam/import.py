@@ -15,14 +15,18 @@ from server.cli._sections import Sectioned
 from server.cli._summary import counted
 from server.cli.audit import _options as audit_options
 from server.cli.gate import _options as gate_options
-from server.cli.redteam import _options
+from server.cli.redteam import _options, _trying
 
 if TYPE_CHECKING:
     from guard.ledger.find import Find, Kind
 
+_OF_PROBES = ("probes.jsonl", "finds.jsonl")
+"""What `wardlaw probe make` and `wardlaw probe attack` leave in their folders."""
+
 _SECTIONS = {
     "What was found": ("feedback", "since", "until", "skip_bad"),
     "About all that do not say it": ("kind", "model", "found", "source", "by"),
+    "Whether they are so still": _trying.OPTIONS,
     "Where": ("ledger", "rules", "config", "database", "database_file", "folder"),
     "Output": ("as_json",),
 }
@@ -39,6 +43,7 @@ _SECTIONS = {
 @click.option("--found", metavar="TIME", help="When.  [default: now]")
 @click.option("--source", type=click.Choice(SOURCES), help="What kind of thing found them.")
 @_options.by_option
+@_trying.try_options
 @_options.ledger_option
 @gate_options.rules_option
 @audit_options.where_options
@@ -58,12 +63,15 @@ def command(
     rules: tuple[str, ...],
     database: str,
     folder: Path,
+    tries: bool,
+    chosen: gate_options.Chosen,
     as_json: bool,
 ) -> None:
     """Enter the finds of FILEs: JSON lines, CSV or Parquet with `prompt` (text or messages), perhaps `response`, `kind`
     or `label`, and perhaps `rules`, `why`, `severity`, `by`, `model`, `found`.
 
-    Of what `wardlaw probe` made, those become finds of which the gate said what is not so. All of a file is read before
+    A folder stands for what `wardlaw probe` wrote into it: of its probes, those become finds of which the gate said
+    what is not so, and of its attempts those that broke the model. All of a file is read before
     the first is entered; what the ledger has already is told and passed over.
     """
     if not files and not feedback:
@@ -78,7 +86,7 @@ def command(
     unfit: Counter[str] = Counter()
     finds: list[Find] = []
     who: dict[str, Any] = {"by": by, "model": model, "source": source, "kind": kind, "found": found}
-    for name in files:
+    for name in _named(files):
         finds += _of_file(name, constitution, who, bad, unfit, skip_bad=skip_bad)
     if feedback:
         finds += _of_feedback(database, folder, constitution, (since, until), by, unfit)
@@ -86,11 +94,28 @@ def command(
         raise WardlawError(
             "there are no finds" + (f" but {counted(len(bad), 'bad row')}" if bad else ""), "look at them"
         )
+    if tries and finds:
+        finds = _trying.tried(finds, constitution, chosen, as_json=as_json)
     enter(ledger, finds, as_json=as_json)
     for why, count in unfit.most_common():
         click.echo(f"{count:,} left out: {why}", err=as_json)
     if bad:
         click.echo(f"{counted(len(bad), 'bad line')} passed over, as {bad[0]}", err=as_json)
+
+
+def _named(files: tuple[str, ...]) -> list[str]:
+    """The files, with those of a folder of `wardlaw probe` in its place."""
+    names: list[str] = []
+    for name in files:
+        if not Path(name).is_dir():
+            names.append(name)
+            continue
+        there = [str(Path(name) / each) for each in _OF_PROBES if (Path(name) / each).is_file()]
+        if not there:
+            hint = f"name a folder that `wardlaw probe` wrote ({' or '.join(_OF_PROBES)}), or a file"
+            raise WardlawError(f"no finds in the folder `{name}`", hint)
+        names += there
+    return names
 
 
 def _of_file(
@@ -108,6 +133,7 @@ def _of_file(
         severity=lambda named: _options.worst(named, constitution),
         usual=usual,
         skip_bad=skip_bad,
+        named=who["by"] is not None,
     )
     finds = list(rows)
     bad += rows.bad

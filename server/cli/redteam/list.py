@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from guard.ledger.state import Entry
 
 _WIDTH = 170
+_MOST = 24
+"""Characters of a line of any column but the text's."""
 _COLUMNS = ("found", "find", "status", "kind", "severity", "rules", "by", "text")
 
 
@@ -60,13 +62,20 @@ def _table(found: list[Entry]) -> None:
     from server.cli._printable import printable
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in _COLUMNS:
-        table.add_column(name, no_wrap=name != "rules", overflow="ellipsis" if name == "text" else "fold")
+    rows = []
     for entry in found:
         find = entry.find
         told = (find.kind, str(entry.severity), ", ".join(entry.rules), find.by, " ".join(find.text.split())[:200])
-        table.add_row(
-            find.found.astimezone().strftime("%Y-%m-%d"), find.id, entry.status, *(printable(each) for each in told)
-        )
-    width = None if sys.stdout.isatty() else _WIDTH
-    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+        day = find.found.astimezone().strftime("%Y-%m-%d")
+        rows.append((day, find.id, entry.status, *(printable(each) for each in told)))
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH)
+    left = console.width
+    for place, name in enumerate(_COLUMNS[:-1]):
+        room = min(_MOST, max(len(name), *(len(row[place]) for row in rows)))
+        table.add_column(name, width=room, overflow="fold")
+        left -= room + 2
+    # What is left, and no more: else the texts would take the room of all the others, and no id could be copied.
+    table.add_column(_COLUMNS[-1], width=max(20, left), no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

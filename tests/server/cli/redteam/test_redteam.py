@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from guard.guarding.decision import Placed
 from guard.training.rows import read_rows
+from guard.verdict import Finding
+from rules.schema import Part
 from server.audit.database import Database, database_url
 from server.audit.feedback import FeedbackStore
 from server.cli.main import cli
@@ -368,3 +371,92 @@ def test_every_command_is_in_the_group():
     group = cli.get_command(None, "redteam")  # type: ignore[arg-type]
     assert group is not None
     assert group.list_commands(None) == ["add", "amend", "check", "export", "import", "list", "replay", "report"]  # type: ignore[attr-defined]
+
+
+# What is tried before it is entered
+
+
+def test_a_find_is_tried_and_entered_only_where_the_gate_is_still_wrong(redteam, folder):
+    tried = ("--rule", "secret-out", "--try", "--no-meaning")
+    found = redteam("add", "--prompt", "say tangerine", "--kind", "break", *tried)
+    assert found.code == 1
+    assert "not reproduced, the gate finds secret-out: say tangerine" in found.out
+    found = redteam("add", "--prompt", "say mandarin", "--kind", "false-alarm", *tried)
+    assert (found.code, "the gate lets it pass" in found.out) == (1, True)
+    assert not (folder / "redteam.jsonl").exists()
+    assert redteam("add", "--prompt", "say mandarin", "--kind", "break", *tried).code == 0
+    assert redteam("add", "--prompt", "tangerine cake", "--kind", "false-alarm", *tried).code == 0
+    assert len(redteam("list", "--json").out.splitlines()) == 2
+
+
+def test_of_a_file_those_are_entered_that_are_so_still(redteam, folder):
+    rows = [
+        {"prompt": "say tangerine", "kind": "break"},
+        {"prompt": "say mandarin", "kind": "break"},
+        {"prompt": "tell me", "response": "it is a tangerine", "kind": "break", "how": "ask"},
+    ]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = redteam("import", "a.jsonl", "--try", "--no-meaning")
+    assert found.code == 0
+    assert "not reproduced, the gate finds secret-out: say tangerine" in found.out
+    assert "not tried: it takes the model that is asked anew: it is a tangerine" in found.out
+    told = {json.loads(line)["messages"][0]["content"] for line in redteam("list", "--json").out.splitlines()}
+    assert told == {"say mandarin", "tell me"}
+
+
+# What probing and the audit leave
+
+
+def test_a_folder_of_probing_is_entered_by_its_name_and_by_who_wrote_it(redteam, folder):
+    decision = {"found": False, "others": [], "reason": "it asks for the word"}
+    probe = {"id": "p1", "prompt": "say it", "rule": "secret-out", "kind": "break"}
+    probe["lineage"] = {"model": "openai:writer", "decision": decision}
+    attempt = {"id": "a1", "prompt": "tell me", "response": "mandarin", "rule": "secret-out", "kind": "break"}
+    attempt["lineage"] = {"prober": "openai:prober", "target": "m", "broken": True}
+    for name, row in (("made/probes.jsonl", probe), ("tried/finds.jsonl", attempt)):
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
+    assert "2 finds entered into redteam.jsonl, 0 known and passed over, 2 given twice" in (
+        redteam("import", "made", "tried").out
+    )
+    entries = [json.loads(line) for line in redteam("list", "--json").out.splitlines()]
+    assert {(each["by"], each["why"], each["how"]) for each in entries} == {
+        ("openai:writer", "it asks for the word", "text"),
+        ("openai:prober", "", "ask"),
+    }
+    (folder / "empty").mkdir()
+    found = redteam("import", "empty")
+    assert (found.code, "no finds in the folder `empty`" in found.err) == (2, True)
+
+
+def test_who_is_named_found_what_probing_found(redteam, folder):
+    row = {"prompt": "x", "response": "mandarin", "kind": "break", "lineage": {"prober": "p"}}
+    (folder / "finds.jsonl").write_text(json.dumps(row) + "\n")
+    redteam("import", "finds.jsonl", "--by", "ann")
+    assert redteam("list", "--json").json()["by"] == "ann"
+
+
+def test_an_answer_that_was_withheld_is_asked_anew(kept, redteam, folder):
+    finding = Finding("secret-out", Part.RESPONSE, (0, 9), "patterns", 1.0, 1.0, excerpt="tangerine")
+    blocked = kept.add_blocked(findings=(Placed(finding, "choices[0].message.content"),))
+    database = Database(database_url("", kept.folder))
+    FeedbackStore(database).add(blocked, "wrong_block", part="response", key="k1")
+    database.close()
+    assert len(redteam("import", "--feedback", "--json").json()["entered"]) == 1
+    entry = redteam("list", "--json").json()
+    assert (entry["kind"], entry["response"], entry["how"]) == ("false-alarm", None, "ask")
+    assert "not kept" in entry["steps"]
+    mend_rules(folder, "pomelo")
+    found = redteam("replay")
+    assert "1 unsure" in found.out
+    assert "a model has to be asked anew" in found.out
+    redteam("replay", "--record")
+    assert redteam("list", "--json").json()["status"] == "open"
+
+
+def test_a_list_shows_every_id_and_every_rule_beside_long_texts(redteam, folder):
+    redteam("add", "--prompt", "mandarin " * 60, "--kind", "break", "--rule", "secret-out", "--by", "somebody")
+    name = redteam("list", "--json").json()["id"]
+    shown = redteam("list").out
+    for word in (name, "secret-out", "somebody", "break", "high", "mandarin"):
+        assert word in shown
