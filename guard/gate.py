@@ -69,6 +69,7 @@ class Gate:
         heads: Path | Literal["shipped"] | None = "shipped",
         also: Sequence[Detector] = (),
         thorough: bool = False,
+        threads: int | None = None,
     ) -> Gate:
         """A gate of all detectors, loaded and ready.
 
@@ -81,6 +82,7 @@ class Gate:
                 None judges by examples alone.
             also: further detectors, as a judge, which stand last.
             thorough: see `Gate`.
+            threads: cores the encoder may use; all that this process may where left out.
 
         Raises:
             PatternError: a pattern cannot be scanned safely.
@@ -94,7 +96,7 @@ class Gate:
         if encoder is not None and (thorough or any(rule.detect and rule.detect.meaning for rule in constitution)):
             from guard.detectors.opening import meaning_detectors
 
-            detectors += meaning_detectors(constitution, encoder, heads, thorough=thorough)
+            detectors += meaning_detectors(constitution, encoder, heads, thorough=thorough, threads=threads)
         return cls(constitution, [*detectors, *also], thorough=thorough)
 
     @property

@@ -21,7 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def meaning_detectors(
-    constitution: Constitution, encoder: str, heads: Path | Literal["shipped"] | None, *, thorough: bool
+    constitution: Constitution,
+    encoder: str,
+    heads: Path | Literal["shipped"] | None,
+    *,
+    thorough: bool,
+    threads: int | None = None,
 ) -> list[Detector]:
     """The meaning detector, and before it the static tier where the heads have one.
 
@@ -30,6 +35,7 @@ def meaning_detectors(
         encoder: a sentence-transformers model by id or path, or `default`.
         heads: their folder; `shipped` takes those of the packs if they were made for the encoder; None takes none.
         thorough: every text is to be encoded, so that no static tier is needed, and topics are told.
+        threads: cores the encoder may use; all that this process may where left out.
 
     Raises:
         EncoderError: the encoder or its adapter cannot be loaded.
@@ -38,7 +44,7 @@ def meaning_detectors(
     found = _heads(constitution, encoder, heads)
     adapter = Adapter.load(found.adapter) if found and found.adapter else None
     which = (find(encoder).identity, adapter.digest if adapter else "")
-    opened = shared(("encoder", *which), lambda: open_encoder(encoder, adapter=adapter))
+    opened = shared(("encoder", *which), lambda: open_encoder(encoder, adapter=adapter, threads=threads))
     try:
         meaning = MeaningDetector(constitution, opened, found, topics=thorough, latin=is_default(encoder))
         if thorough or found is None or any(each.static is None for each in found.every):

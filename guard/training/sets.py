@@ -165,7 +165,7 @@ def read_raw(path: Path, stream: IO[bytes] | None = None) -> Iterator[tuple[int,
     """As `read_objects`, but what is wrong with a line stands in its place."""
     for number, line in enumerate(_lines(path, stream), 1):
         if line.strip():
-            yield number, _object(f"{path}:{number}", line)
+            yield number, as_object(f"{path}:{number}", line)
 
 
 def as_line(path: Path, number: int, fields: Mapping[str, Any]) -> Line:
@@ -239,7 +239,8 @@ def _lines(path: Path, stream: IO[bytes] | None) -> Iterator[bytes]:
         raise LabelError(f"`{path}` cannot be read: {error.strerror or error}", "look at the file") from error
 
 
-def _object(where: str, line: bytes) -> dict[str, Any] | LabelError:
+def as_object(where: str, line: bytes) -> dict[str, Any] | LabelError:
+    """The JSON object of a line, or what is wrong with it."""
     try:
         found = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

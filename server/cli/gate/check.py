@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rules.errors import WardlawError
+from server.cli._engine import SECTION, engine_options, gpus_option
 from server.cli._sections import Sectioned
 from server.cli.gate import _options
 
@@ -19,22 +20,33 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "What to judge": ("file", "response", "messages", "jsonl"),
     "Gate": (*_options.SECTION, "thorough"),
-    "Output": ("hazards", "as_json", "out", "skip_bad", "lang", "quiet"),
+    "Where": (*SECTION, "gpus"),
+    "Output": ("hazards", "as_json", "out", "also_jsonl", "skip_bad", "lang", "quiet"),
 }
 
 
 @click.command("check", cls=Sectioned, sections=_SECTIONS, short_help="judge a text, a conversation, or a file of them")
-@click.argument("text", required=False)
+@click.argument("given_texts", metavar="[TEXT]", nargs=-1)
 @click.option("--file", type=click.Path(path_type=Path), help="Judge the text of this file.")
 @click.option("--response", help="Judge this answer, with TEXT as its prompt.")
 @click.option(
     "--messages", type=click.Path(path_type=Path), help="Judge the last message of a conversation: a JSON list of them."
 )
 @click.option(
-    "--jsonl", metavar="FILE", help="Judge every line: `prompt` and perhaps `response`; also .gz, `-` is stdin."
+    "--jsonl",
+    metavar="FILE|GLOB|FOLDER",
+    multiple=True,
+    help="Judge every line: `prompt` and perhaps `response`; also .gz and .parquet, `-` is stdin. More may follow it.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Where --jsonl writes its verdicts.  [default: stdout]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where --jsonl writes its verdicts: a file, or for many files a folder of shards.  [default: stdout]",
+)
+@click.option("--also-jsonl", is_flag=True, help="Write each shard as .jsonl.gz beside the Parquet.")
 @click.option("--skip-bad", is_flag=True, help="With --jsonl, pass over bad lines and count them.")
+@engine_options
+@gpus_option
 @_options.gate_options
 @click.option("--thorough", is_flag=True, help="Let every stage look, also where an earlier one has settled the text.")
 @click.option(
@@ -44,13 +56,18 @@ _SECTIONS = {
 @click.option("--lang", default="en", show_default=True, help="Language of the rules' titles.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(
-    text: str | None,
+    given_texts: tuple[str, ...],
     file: Path | None,
     response: str | None,
     messages: Path | None,
-    jsonl: str | None,
+    jsonl: tuple[str, ...],
     out: Path | None,
+    also_jsonl: bool,
     skip_bad: bool,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    gpus: float,
     chosen: _options.Chosen,
     thorough: bool,
     hazards: str | None,
@@ -63,19 +80,45 @@ def command(
     Shows what would be done, the rules found broken with their scores and spans, what came near, each stage's time, and
     what was looked for.
 
+    With --jsonl, many files are judged into a folder of shards; run again, it does what is not done yet.
+
     Exit codes: 0 nothing found; 1 a rule is found broken, or the gate acts because a detector failed; 2 an error.
     """
-    sources = {"TEXT": text, "--file": file, "--messages": messages, "--jsonl": jsonl}
+    if jsonl:  # a pattern that the shell has spelled out: all but the first file come as texts
+        jsonl, given_texts = (*jsonl, *given_texts), ()
+    if len(given_texts) > 1:
+        raise click.UsageError(f"there are {len(given_texts)} texts\n  hint: put quotes round the text")
+    text = given_texts[0] if given_texts else None
+    sources: dict[str, Any] = {"TEXT": text, "--file": file, "--messages": messages, "--jsonl": jsonl or None}
     given = [name for name, value in sources.items() if value is not None]
     if not given and not sys.stdin.isatty():
         text = "-"
     elif len(given) != 1:
         what = f"{' and '.join(f'`{name}`' for name in given)} were given" if given else "there is nothing to judge"
         raise click.UsageError(f"{what}\n  hint: give one of TEXT (`-` is stdin), --file, --messages, --jsonl")
-    if jsonl is not None:
-        return _bulk(jsonl, out, skip_bad, response, (chosen, thorough, hazards), as_json, quiet)
-    if out is not None or skip_bad:
-        raise click.UsageError("--out and --skip-bad go with --jsonl")
+    if jsonl:
+        if response is not None:
+            raise click.UsageError("--response goes with one prompt; in --jsonl a line has its own `response`")
+        from server.cli.gate import _shards
+
+        if not _shards.wanted(jsonl, out, engine):
+            return _bulk(jsonl[0], out, skip_bad, (chosen, thorough, hazards), as_json, quiet)
+        from guard.bulk.run import Engine
+
+        return _shards.judge_many(
+            jsonl,
+            out or Path(),
+            chosen,
+            engine=Engine(engine == "ray", address, workers, gpus),
+            thorough=thorough,
+            hazards=hazards,
+            lines=also_jsonl,
+            skip_bad=skip_bad,
+            json=as_json,
+            quiet=quiet,
+        )
+    if out is not None or skip_bad or also_jsonl or engine != "local":
+        raise click.UsageError("--out, --also-jsonl, --skip-bad and --engine go with --jsonl")
     exchange = _exchange(text, file, response, messages)
     with _options.open_gate(chosen, thorough=thorough) as gate:
         _known(hazards, gate)
@@ -94,15 +137,11 @@ def command(
     return int(bool(verdict.findings) or verdict.action != "allow")
 
 
-def _bulk(
-    name: str, out: Path | None, skip_bad: bool, response: str | None, options: Any, as_json: bool, quiet: bool
-) -> int:
+def _bulk(name: str, out: Path | None, skip_bad: bool, options: Any, as_json: bool, quiet: bool) -> int:
     from server.cli.gate._bulk import Exchanges, judge_file, summary
     from server.cli.gate._bulk import as_json as summed
     from server.cli.gate._projection import dump
 
-    if response is not None:
-        raise click.UsageError("--response goes with one prompt; in --jsonl a line has its own `response`")
     lines = Exchanges(name, skip_bad=skip_bad)
     chosen, thorough, hazards = options
     with _options.open_gate(chosen, thorough=thorough) as gate:

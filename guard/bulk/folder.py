@@ -1,0 +1,117 @@
+"""The folder of a run: what determined its verdicts, its shards, and the lock that keeps a second run out.
+
+    run.json        gate, rules, hazard system, lines a unit
+    verdicts/       one Parquet shard a unit, and where they were asked for the same as .jsonl.gz
+    aside.jsonl     the lines that could not be judged, and why
+    .work/          marks of units at work
+
+BulkError       the folder cannot take this run, or a line could not be judged
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from guard.whole_file import write
+from rules.errors import WardlawError
+
+RUN = "run.json"
+SHARDS = "verdicts"
+ASIDE = "aside.jsonl"
+WORK = ".work"
+_LOCK = ".lock"
+_WORDS = {
+    "constitution": "the rules",
+    "gate": "the gate",
+    "thorough": "--thorough",
+    "hazards": "--hazards",
+    "version": "the form of the shards",
+}
+
+
+class BulkError(WardlawError):
+    """Many files cannot be judged, or not all of their lines."""
+
+
+class Determined(BaseModel):
+    """All that determines the verdicts in a folder beside the lines themselves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    """Of the shards' form."""
+    constitution: str
+    """Digest of the rules."""
+    gate: str
+    """Identity of the gate."""
+    thorough: bool
+    hazards: str | None
+    unit: int
+    """Lines a unit, about; kept for the folder's life, since units cut otherwise are other units."""
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for one run; made if it is not there.
+
+    Raises:
+        BulkError: another run holds it, or it cannot be made.
+    """
+    import filelock
+
+    try:
+        for each in (folder / SHARDS, folder / WORK):
+            each.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / _LOCK, timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise BulkError(
+            f"another run is at work in `{folder}`", "wait for it to end, or give this one another --out folder"
+        ) from None
+    except OSError as error:
+        raise BulkError(
+            f"`{folder}` cannot be written: {error.strerror or error}", "give another --out folder, or room"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def settle(folder: Path, wanted: Determined) -> Determined:
+    """What determines the verdicts of a folder: kept from its first run, or this one's where it has none.
+
+    Raises:
+        BulkError: it holds verdicts that were made otherwise, run.json is damaged, or the folder holds something else.
+    """
+    path = folder / RUN
+    try:
+        kept = Determined.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        others = sorted(each.name for each in folder.iterdir() if each.name not in (SHARDS, WORK, _LOCK))
+        if others or any((folder / SHARDS).iterdir()):
+            what = f"`{others[0]}`" if others else "shards of no run"
+            raise BulkError(f"`{folder}` holds {what}", "give an --out folder of its own") from None
+        write(path, (json.dumps(wanted.model_dump(), indent=2) + "\n").encode(), 0o644)
+        return wanted
+    except (ValidationError, OSError) as error:
+        raise BulkError(f"`{path}` is damaged", "put it back from a copy, or give another --out folder") from error
+    differs = [name for name in _WORDS if getattr(kept, name) != getattr(wanted, name)]
+    if differs:
+        words = " and ".join(_WORDS[name] for name in differs)
+        verb = "is" if len(differs) == 1 and differs[0] != "constitution" else "are"
+        raise BulkError(
+            f"`{folder}` holds verdicts made otherwise: {words} {verb} not the same",
+            "give another --out folder, or the same rules and options as before",
+        )
+    return kept
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """The shards, by name."""
+    return sorted((folder / SHARDS).glob("*.parquet"))
