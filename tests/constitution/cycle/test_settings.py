@@ -83,3 +83,14 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(cycle):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(RuleErrors, match="no file"):
         read_cycle(tmp_path / "gone.yaml")
+
+
+def test_the_file_of_the_page_can_be_read(cycle, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "cycle.md").read_text()
+    for name in ("rules.yaml", "seeds.jsonl", "prompts.txt", "harmless.jsonl", "feedback.jsonl", "traffic.jsonl"):
+        (tmp_path / name).write_text("")
+    for name in ("labels", "check"):
+        (tmp_path / name).mkdir()
+    settings = cycle(page.split("```yaml\n")[1].split("```")[0])
+    assert settings.calibrate.budget == 0.01
+    assert None not in (settings.probes, settings.ledger, settings.rows, settings.train)
