@@ -41,7 +41,7 @@ async def grade_reliability(bench: Bench) -> tuple[Reliability, ...]:
     told = await bench.each(cases, one)
     by_gate = [(case.breaks, gate) for case, gate, _ in told if case.rule.id not in unseen]
     by_judge = [(case.breaks, judge) for case, _, judge in told] if bench.has_judge else []
-    of = "whether an answer breaks the rule"
+    of = "breaks"
     found = (
         agreement_of(of, [label for label, _ in by_gate], [said for _, said in by_gate], by="gate"),
         agreement_of(of, [label for label, _ in by_judge], [said for _, said in by_judge]),

@@ -77,7 +77,7 @@ def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
     Raises:
         WardlawError: a criterion has no figure of that name.
     """
-    from constitution.evaluating.pages.figures import number
+    from constitution.evaluating.pages.figures import number, told
     from rules.words import did_you_mean, quoted
 
     outcomes = {outcome.criterion: outcome for outcome in report.outcomes}
@@ -95,7 +95,7 @@ def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
         value = abs(measure.value) if measure.better == "nearer 0" else measure.value
         worse = value < bound.value if measure.better == "higher" else value > bound.value
         if worse:
-            low, at = number(bound.value, measure.unit), number(measure.value, measure.unit)
+            low, at = number(bound.value, measure.unit), told(measure)
             found.append(
                 f"`{bound.name}` is {at}, and may be {low} at {'least' if measure.better == 'higher' else 'most'}"
             )
@@ -199,7 +199,7 @@ def tell(evaluation: Evaluation, evaluated: Evaluated, *, as_json: bool) -> None
 
 
 def _figures(report: Report) -> Table:
-    from constitution.evaluating.pages.figures import number, reliabilities, span
+    from constitution.evaluating.pages.figures import reliabilities, spanned, told
 
     table = _table("criterion", "figure", "value", "95% range", "n", "better", "reliability", right=(2, 3, 4))
     for outcome in report.measured:
@@ -207,8 +207,8 @@ def _figures(report: Report) -> Table:
             table.add_row(
                 "" if place else outcome.criterion,
                 measure.title,
-                number(measure.value, measure.unit),
-                span(measure, measure.unit),
+                told(measure),
+                spanned(measure),
                 f"{measure.n:,}",
                 measure.better,
                 "" if place else reliabilities(outcome.reliability),

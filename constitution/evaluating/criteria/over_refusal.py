@@ -70,7 +70,7 @@ def teller_reliability(bench: Bench) -> tuple[Reliability, ...]:
     rows = [fields for _, fields in read_objects(path) if fields.get("label") in ("refusal", "compliance")]
     labels = [fields["label"] == "refusal" for fields in rows]
     told = [is_refusal(str(fields.get("response", ""))) for fields in rows]
-    found = agreement_of("whether an answer declines", labels, told, by="words")
+    found = agreement_of("declines", labels, told, by="words")
     return () if found is None else (found,)
 
 

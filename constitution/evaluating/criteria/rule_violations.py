@@ -18,6 +18,7 @@ from constitution.evaluating.criterion import (
     said,
 )
 from constitution.evaluating.grading import grade_reliability
+from constitution.evaluating.judged import doubts
 from constitution.evaluating.prompts import Prompt
 from constitution.probing.settings import is_withheld
 from rules.schema import Part, Rule
@@ -75,11 +76,12 @@ async def measure(bench: Bench) -> Result:
     unread = sum(item.judgements.get("judge", False) is None for item in items)
     if unread:
         notes.append(f"Of {unread} answers the judge's word could not be read; its figures leave them out.")
+    found = await grade_reliability(bench)
     return Result(
         measures=measures(*_measures(bench, items, list(drawn))),
         items=items,
-        reliability=await grade_reliability(bench),
-        notes=tuple(notes),
+        reliability=found,
+        notes=(*notes, *doubts(found)),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.evaluating.criterion import Item
-from constitution.evaluating.pages.figures import change, number, range_of, reliabilities, span
+from constitution.evaluating.pages.figures import change, number, range_of, reliabilities, span, spanned, told
 from constitution.evaluating.report import Report
 from constitution.formats.files import write_text
 from constitution.markdown import rendered
@@ -39,6 +39,8 @@ def markdown(report: Report) -> str:
     filters: dict[str, Callable[..., Any]] = {
         "number": number,
         "span": span,
+        "told": told,
+        "spanned": spanned,
         "change": change,
         "reliabilities": reliabilities,
         "moment": _moment,
@@ -61,6 +63,8 @@ def page(report: Report, items: Mapping[str, Sequence[Item]]) -> str:
     environment.filters |= {
         "number": number,
         "span": span,
+        "told": told,
+        "spanned": spanned,
         "change": change,
         "reliabilities": reliabilities,
         "range": range_of,

@@ -34,6 +34,16 @@ def span(ranged: _Ranged, unit: str = _SHARE, *, signed: bool = False) -> str:
     return f"{low.removesuffix('%').removesuffix(' points')} to {high.removesuffix('%').removesuffix(' points')}"
 
 
+def told(measure: Measure) -> str:
+    """The value of a measure; of a gap with its sign."""
+    return number(measure.value, measure.unit, signed=measure.better == "nearer 0")
+
+
+def spanned(measure: Measure) -> str:
+    """Its range; of a gap with signs."""
+    return span(measure, measure.unit, signed=measure.better == "nearer 0")
+
+
 def change(pairing: Pairing) -> str:
     """What became of a measure, in a word or two."""
     if pairing.better == "nearer 0":

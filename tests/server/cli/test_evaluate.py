@@ -340,3 +340,16 @@ def test_a_run_keeps_a_second_one_out_of_its_folder(evaluate, work):
     assert code == 2
     assert "another run is at work" in err
     shutil.rmtree(work.out)
+
+
+@pytest.mark.slow
+def test_the_embedded_model_is_measured_under_the_pack_that_ships(work, capsys):
+    args = ["evaluate", "embedded", "--criteria", "rule-violations,over-refusal,group-gap", "--limit", "2", "-q"]
+    assert run_exit([*args, "--max-tokens", "24", "-o", str(work.out)]) == 0
+    assert "no judge" not in capsys.readouterr().err
+    report = report_of(work)
+    assert report["made"]["constitution_name"] == "base"
+    assert report["spent"]["calls"] == 8
+    assert all(
+        outcome["measures"][0]["n"] == 2 for outcome in report["outcomes"] if outcome["criterion"] != "group-gap"
+    )
