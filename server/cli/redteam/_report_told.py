@@ -50,7 +50,8 @@ def headlines(summary: Summary) -> Iterator[str]:
         yield f"found more than once: {summary.again:,}"
 
 
-def _tables(summary: Summary, limit: int) -> Iterator[_Table]:
+def tables(summary: Summary, limit: int) -> Iterator[_Table]:
+    """The figures, a table for each of their sides."""
     for name, groups in summary.by.items():
         if groups:
             # months are in order: the last ones are those that count
@@ -100,7 +101,7 @@ def show(summary: Summary, limit: int) -> None:
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     for place, line in enumerate(headlines(summary)):
         console.print(line, style="" if place else "bold")
-    for told in _tables(summary, limit):
+    for told in tables(summary, limit):
         console.print(f"\n{told.title}", style="cyan")
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for place, name in enumerate(told.head):
@@ -118,7 +119,7 @@ def as_markdown(summary: Summary, limit: int) -> str:
     lines: list[str] = []
     for place, line in enumerate(headlines(summary)):
         lines += [line if place else f"**{line}**", ""]
-    for told in _tables(summary, limit):
+    for told in tables(summary, limit):
         marks = ["---"] * told.left + ["---:"] * (len(told.head) - told.left)
         lines += [f"### {told.title.capitalize()}", "", _row(told.head), _row(marks)]
         lines += [_row([*map(code, row[: told.left]), *map(printable, row[told.left :])]) for row in told.rows]

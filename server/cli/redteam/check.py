@@ -63,6 +63,9 @@ def command(ledger: Path, against: str | None, mend: bool, as_json: bool) -> int
 
 def _at(revision: str, ledger: Path) -> bytes:
     """The ledger at a revision; nothing where git has none there yet."""
+    if _git(ledger, "rev-parse", "--git-dir").returncode:
+        hint = "`git init`, and commit the ledger; without git nothing knows what it held before"
+        raise WardlawError(f"`{ledger}` is in no git repository", hint)
     if _git(ledger, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode:
         hint = "`git log --oneline` shows what there is; in CI, fetch the whole history (`fetch-depth: 0`)"
         raise WardlawError(f"no revision {quoted(revision)} of `{ledger}`", hint)

@@ -16,12 +16,15 @@ from server.cli.redteam import _options
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Lines a table at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
-def command(ledger: Path, limit: int, as_json: bool, markdown: bool, **given: Any) -> None:
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page, with pictures."
+)
+def command(ledger: Path, limit: int, as_json: bool, markdown: bool, html: Path | None, **given: Any) -> None:
     """Report the finds of the ledger: by rule, severity, source, finder, model and month; time to fix; what came back;
     the longest open ones; and the recorded replays in order, so that the effect of red teaming over time is seen.
     """
-    if as_json and markdown:
-        raise click.UsageError("give one of --json, --markdown")
+    if sum((as_json, markdown, html is not None)) > 1:
+        raise click.UsageError("give one of --json, --markdown, --html")
     from guard.ledger.events import now
     from guard.ledger.summary import summarise
     from server.cli.redteam import _report_told
@@ -32,6 +35,11 @@ def command(ledger: Path, limit: int, as_json: bool, markdown: bool, **given: An
         from server.cli.gate._projection import dump
 
         click.echo(dump(_report_told.as_dict(summary), indent=2))
+    elif html is not None:
+        from constitution.formats.files import write_text
+        from server.cli.redteam._report_html import as_html
+
+        click.echo(str(write_text(html, as_html(summary, limit))))
     elif markdown:
         click.echo(_report_told.as_markdown(summary, limit).rstrip("\n"))
     else:

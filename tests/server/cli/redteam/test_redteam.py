@@ -460,3 +460,17 @@ def test_a_list_shows_every_id_and_every_rule_beside_long_texts(redteam, folder)
     shown = redteam("list").out
     for word in (name, "secret-out", "somebody", "break", "high", "mandarin"):
         assert word in shown
+
+
+def test_a_report_is_a_page_without_scripts_or_texts_of_finds(redteam, folder, two):
+    redteam("add", "--prompt", "<b>mandarin</b>", "--kind", "break", "--rule", "secret-out", "--by", "<i>ann</i>")
+    redteam("replay", "--record")
+    mend_rules(folder)
+    redteam("replay", "--record")
+    assert redteam("report", "--html", "page.html").code == 0
+    page = (folder / "page.html").read_text()
+    assert "3 finds: 2 breaks and 1 false alarm" in page
+    assert page.count("<circle") == 4
+    assert "&lt;i&gt;ann&lt;/i&gt;" in page
+    assert not any(word in page for word in ("<script", "<i>ann", "mandarin", "http://", "https://"))
+    assert redteam("report", "--html", "page.html", "--json").code == 2
