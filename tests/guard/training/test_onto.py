@@ -185,3 +185,15 @@ def test_of_the_bank_whole_pairs_of_the_rules_and_only_harmless_texts_of_the_oth
         ("good theft-help", False, HARMLESS),
     }
     assert [row.pair is None for row in rows] == [row.source == HARMLESS for row in rows]
+
+
+def test_a_rule_that_is_named_is_taught_although_it_is_known_and_the_new_heads_judge_it(
+    first, files, small_encoder, tmp_path
+):
+    same = what(files, small_encoder, "theft-help")
+    made = train_onto(same, first, tmp_path / "out", again=["theft-help"])
+    (rule,) = same.constitution
+    assert made.of(rule) is made.also[0]
+    assert made.also[0].card["again"] == ["theft-help"]
+    assert np.array_equal(made.sides[ASKED].weight, first.sides[ASKED].weight)
+    assert first.of(rule) is first
