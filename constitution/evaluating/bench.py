@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from constitution.calls import BudgetSpent, Caller
 from constitution.desk import seed_of
 from constitution.evaluating.answers import Answer
 from constitution.evaluating.criterion import CannotRun, EvaluationError
+from constitution.evaluating.draw import draw, draw_evenly
 from constitution.evaluating.prompts import Prompt
 from constitution.evaluating.wording import WordSet
 from constitution.judging import GRADE_SCHEMA, Grade, grade_messages, read_grade
@@ -102,32 +102,14 @@ class Bench:
 
         A larger limit draws these and more, so that a larger run takes up all calls of a smaller one.
         """
-        every = list(items)
-        if self.limit is None or len(every) <= self.limit:
-            return every
-        return [every[place] for place in sorted(self._order(len(every), name)[: self.limit])]
+        return draw(list(items), self.limit, self.seed, name)
 
     def drawn_evenly(self, groups: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
         """At most `limit` of all the groups' items together, of each group as many as of the others where it has them.
 
         A group that gets none is left out. A larger limit draws these and more.
         """
-        names = list(groups)  # in an order of the seed's: with a small limit the first ones get all
-        names = [names[place] for place in self._order(len(names), "groups")]
-        orders = {name: self._order(len(groups[name]), name) for name in names}
-        left = sum(map(len, orders.values())) if self.limit is None else self.limit
-        taken: dict[str, list[int]] = {}
-        for round_ in range(max(map(len, orders.values()), default=0)):
-            for name, order in orders.items():
-                if round_ < len(order) and left > 0:
-                    taken.setdefault(name, []).append(order[round_])
-                    left -= 1
-        return {name: [groups[name][place] for place in sorted(taken[name])] for name in groups if name in taken}
-
-    def _order(self, count: int, name: str) -> list[int]:
-        order = list(range(count))
-        random.Random(seed_of(self.seed, "drawn", name)).shuffle(order)
-        return order
+        return draw_evenly(groups, self.limit, self.seed)
 
     def data_file(self, name: str) -> Path:
         """The file of this name in `--data`: `NAME.jsonl` or `NAME.jsonl.gz`.

@@ -28,6 +28,10 @@ Better = Literal["lower", "higher", "nearer 0"]
 ALL = "all"
 
 
+DAMAGED = "put it back from a copy, or run the evaluation again: no finished call is asked again"
+"""What to do about a file of an evaluation that cannot be read."""
+
+
 class EvaluationError(WardlawError):
     """An evaluation cannot be run as it was asked for, or its folder cannot be read."""
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from constitution.evaluating.criterion import EvaluationError, Item
+from constitution.evaluating.criterion import DAMAGED, EvaluationError, Item
+from constitution.evaluating.parquet import parquet_lines, write_parquet
 from constitution.evaluating.report import Kept, Made, Report
 from constitution.formats.files import write_text
 from constitution.run import dump
@@ -25,8 +26,6 @@ MADE = "evaluation.json"
 REPORT = "report.json"
 JSONL = "items.jsonl"
 PARQUET = "items.parquet"
-
-_DAMAGED = "put it back from a copy, or run the evaluation again: no finished call is asked again"
 
 
 class CallStore(RowStore):
@@ -82,14 +81,14 @@ def read_items(folder: Path) -> dict[str, dict[str, Item]]:
     """
     found: dict[str, dict[str, Item]] = {}
     path = folder / PARQUET
-    lines = _parquet_lines(path) if path.is_file() else _json_lines(folder / JSONL)
+    lines = parquet_lines(path) if path.is_file() else _json_lines(folder / JSONL)
     for where, fields in lines:
         try:
             kept = Kept.model_validate(fields)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise EvaluationError(f"{where}: `{place}`: {first['msg'].lower()}", _DAMAGED) from None
+            raise EvaluationError(f"{where}: `{place}`: {first['msg'].lower()}", DAMAGED) from None
         found.setdefault(kept.criterion, {})[kept.item.id] = kept.item
     return found
 
@@ -102,7 +101,7 @@ def write_items(folder: Path, items: Mapping[str, Iterable[Item]], *, parquet: b
     """
     kept = [Kept(criterion=name, item=item) for name, every in items.items() for item in every]
     if parquet:
-        path = _write_parquet(folder / PARQUET, kept)
+        path = write_parquet(folder / PARQUET, kept)
     else:
         path = write_text(folder / JSONL, "".join(f"{each.model_dump_json()}\n" for each in kept))
     (folder / (JSONL if parquet else PARQUET)).unlink(missing_ok=True)
@@ -124,7 +123,7 @@ def _read(path: Path, kind: type[Any]) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"`{path}` is damaged or of another wardlaw", _DAMAGED) from error
+        raise EvaluationError(f"`{path}` is damaged or of another wardlaw", DAMAGED) from error
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -134,62 +133,6 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 try:
                     yield f"{path}:{number}", json.loads(line)
                 except ValueError as error:
-                    raise EvaluationError(f"{path}:{number}: not JSON", _DAMAGED) from error
+                    raise EvaluationError(f"{path}:{number}: not JSON", DAMAGED) from error
     except OSError as error:
-        raise EvaluationError(f"`{path}` cannot be read: {error.strerror or error}", _DAMAGED) from error
-
-
-_TEXTS = ("about", "judgements", "values")
-"""Columns of names that differ from item to item: JSON texts in Parquet, whose columns have fixed names."""
-
-
-def _parquet_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches():
-                for fields in batch.to_pylist():
-                    number += 1
-                    criterion = fields.pop("criterion")
-                    read = {name: json.loads(fields[name]) for name in _TEXTS}
-                    yield f"{path}: row {number}", {"criterion": criterion, "item": {**fields, **read}}
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise EvaluationError(f"`{path}` is no whole file of items", _DAMAGED) from error
-
-
-def _write_parquet(path: Path, kept: list[Kept]) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from constitution.formats.base import FormatError
-
-    said = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string()), ("reasoning", pa.string())]))
-    schema = pa.schema(
-        [
-            ("criterion", pa.string()),
-            ("id", pa.string()),
-            ("about", pa.string()),
-            ("prompt", said),
-            ("answer", pa.string()),
-            ("withheld", pa.bool_()),
-            ("judgements", pa.string()),
-            ("values", pa.string()),
-            ("bad", pa.bool_()),
-        ]
-    )
-    lines = []
-    for each in kept:
-        fields = each.item.model_dump(mode="json")
-        texts = {name: json.dumps(fields[name], ensure_ascii=False) for name in _TEXTS}
-        lines.append({"criterion": each.criterion, **fields, **texts})
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        pq.write_table(pa.Table.from_pylist(lines, schema=schema), partial, compression="zstd")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FormatError(f"cannot write `{path}`: {error.strerror or error}", "make room and run again") from error
-    return path
+        raise EvaluationError(f"`{path}` cannot be read: {error.strerror or error}", DAMAGED) from error
