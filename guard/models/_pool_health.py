@@ -56,6 +56,8 @@ async def look(member: Member, deadline: float) -> tuple[Listed, ...] | Passing 
         if served and all(listed.name != member.endpoint.model for listed in served) and not member.taken_unlisted:
             # Some list a path or another alias and take any name: only a call tells.
             await _try_out(member)
+            names = member.endpoint.scrub(", ".join(listed.name for listed in served))
+            _log.warning("%s takes calls for `%s`, and lists: %s", member.base, member.endpoint.model, names)
     except (Passing, ModelConfigError) as fault:
         return fault
     return served or ()

@@ -763,3 +763,22 @@ async def test_a_pool_can_be_used_from_one_event_loop_after_another(servers, clo
     run = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
     said, _ = await run.communicate()
     assert (run.returncode, said.split()) == (0, [b"Fine.", b"Fine."])
+
+
+async def test_one_that_joins_is_asked_though_all_others_know_the_beginning(servers, pool, tmp_path) -> None:
+    all_of_them = await servers(4)
+    for server in all_of_them:
+        server.delay = 0.01
+    file = tmp_path / "endpoints.txt"
+    file.write_text("".join(f"{server.base}\n" for server in all_of_them[:3]))
+    model = pool(f"@{file}")
+
+    async def work(who: int, count: int) -> None:
+        for number in range(count):
+            await model.chat(ask(f"Case {who} {number}", "One system prompt for all. " * 50))
+
+    await asyncio.gather(*(work(who, 4) for who in range(16)))
+    file.write_text("".join(f"{server.base}\n" for server in all_of_them))
+    await until(lambda: len(states(model)) == 4 and states(model)[3] == "up")
+    await asyncio.gather(*(work(who, 10) for who in range(16)))
+    assert len(all_of_them[3].asked) > 15
