@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.claim import Claim, claim
@@ -17,6 +15,7 @@ from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import open_format
 from constitution.input import Input
+from constitution.loading import on_thread
 from constitution.loop import Loop, LoopSettings
 from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
@@ -33,8 +32,6 @@ from guard.language import load_statistics
 from guard.models import open_model
 from guard.models.base import ChatModel
 from rules.schema import Constitution
-
-Loaded = TypeVar("Loaded")
 
 _LOCAL_ROWS = 8
 REMOTE_ROWS = 64
@@ -177,10 +174,10 @@ class Generation:
         self.meter.loading = True
         try:
             for name in dict.fromkeys(settings.models.values()):
-                async with _on_thread(partial(open_model, name, concurrency=calls)) as model:
+                async with on_thread(partial(open_model, name, concurrency=calls)) as model:
                     stack.push_async_callback(model.close)
                 opened[name] = model
-            async with _on_thread(
+            async with on_thread(
                 partial(Gate.build, self.constitution, encoder=settings.encoder, thorough=True)
             ) as gate:
                 stack.enter_context(gate)
@@ -190,17 +187,3 @@ class Generation:
 
     def _rows_at_once(self, models: Iterable[ChatModel]) -> int:
         return self.settings.concurrency or (_LOCAL_ROWS if all(model.local for model in models) else REMOTE_ROWS)
-
-
-@asynccontextmanager
-async def _on_thread(load: Callable[[], Loaded]) -> AsyncIterator[Loaded]:
-    """What `load` gives, once it is there; the block takes charge of it, even where the run was cancelled meanwhile."""
-    task = asyncio.create_task(asyncio.to_thread(load))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})  # a thread cannot be ended, and what it loads has to be let go of
-        if not task.cancelled() and task.exception() is None:
-            yield task.result()
-        raise
-    yield task.result()

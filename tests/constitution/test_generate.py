@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from constitution.generate import Generation, _on_thread
+from constitution.generate import Generation
+from constitution.loading import on_thread
 from constitution.row import ROLES
 from constitution.settings import Settings
 from guard.models import open_model
@@ -31,7 +32,7 @@ async def test_what_was_loading_when_the_run_was_stopped_is_still_let_go_of():
         return "model"
 
     async def run() -> None:
-        async with _on_thread(load_slowly) as model:
+        async with on_thread(load_slowly) as model:
             closed.append(model)
         pytest.fail("the run went on")
 
@@ -51,7 +52,7 @@ async def test_an_error_of_loading_is_told_as_it_is():
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        async with _on_thread(fail):
+        async with on_thread(fail):
             pass
 
 
