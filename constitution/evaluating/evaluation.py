@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.evaluating.answers import Withholding
@@ -22,6 +20,8 @@ from constitution.evaluating.pages import write_pages
 from constitution.evaluating.prompts import Prompt, read_prompts
 from constitution.evaluating.report import Comparison, Made, Outcome, Report, Spent
 from constitution.evaluating.settings import Settings
+from constitution.evaluating.wording import QUESTIONS, WordSet
+from constitution.loading import on_thread
 from constitution.row import ModelRole
 from constitution.run import locked
 from constitution.templates import TemplateSet
@@ -34,8 +34,6 @@ from rules.schema import Constitution
 
 _LOCAL, _REMOTE = 4, 16
 """Items at work at once."""
-
-Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +55,13 @@ class Evaluation:
 
         Raises:
             EvaluationError: an unknown criterion, folders or files that are not there or damaged.
+            TemplateError: so are the judge's questions.
         """
         self.settings = settings
         self.constitution = constitution
         self.criteria = chosen(settings.criteria)
         self.templates = TemplateSet.read()
+        self.questions = WordSet.read(settings.questions or QUESTIONS)
         self.meter = Meter(budget=settings.max_tokens_total)
         self.progress = Progress(criteria=len(self.criteria))
         if settings.data is not None and not settings.data.is_dir():
@@ -173,6 +173,7 @@ class Evaluation:
             gate=gate,
             constitution=self.constitution,
             templates=self.templates,
+            questions=self.questions,
             sampling=settings.drawn,
             seed=settings.seed,
             limit=settings.limit,
@@ -198,11 +199,11 @@ class Evaluation:
         try:
             for name in dict.fromkeys(names.values()):
                 load = partial(open_model, name, concurrency=settings.concurrency or _REMOTE)
-                async with _on_thread(load) as model:
+                async with on_thread(load) as model:
                     stack.push_async_callback(model.close)
                 opened[name] = model
             build = partial(Gate.build, self.constitution, encoder=settings.encoder, thorough=True)
-            async with _on_thread(build) as gate:
+            async with on_thread(build) as gate:
                 stack.enter_context(gate)
         finally:
             self.meter.loading = False
@@ -219,6 +220,7 @@ class Evaluation:
             constitution=constitution_digest(self.constitution),
             constitution_name=self.constitution.name,
             templates=self.templates.digest,
+            questions=self.questions.digest,
             sampling={name: drawn[name] for name in ("temperature", "top_p", "max_tokens")},
             samples=settings.samples,
             system=settings.system,
@@ -243,17 +245,3 @@ def _outcome(criterion: Criterion, result: Result | None, why: str) -> Outcome:
         left_out=dict(result.left_out),
         items=len(result.items),
     )
-
-
-@asynccontextmanager
-async def _on_thread(load: Callable[[], Loaded]) -> AsyncIterator[Loaded]:
-    """What `load` gives; the block takes charge of it, even where the run was cancelled meanwhile."""
-    task = asyncio.create_task(asyncio.to_thread(load))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})  # a thread cannot be ended, and what it loads has to be let go of
-        if not task.cancelled() and task.exception() is None:
-            yield task.result()
-        raise
-    yield task.result()

@@ -24,6 +24,8 @@ class Made(Record):
     constitution_name: str
     templates: str
     """Digest of the loop's templates: by them a judge is asked for grades."""
+    questions: str = ""
+    """Digest of what judges are asked of answers, and the model beside plain prompts."""
     sampling: Mapping[str, float | int]
     samples: int
     system: str

@@ -33,6 +33,8 @@ class Settings(Record):
     max_tokens: Annotated[int, Field(ge=1)] = 400
     system: str = ""
     """System message of every question; empty for none."""
+    questions: Path | None = None
+    """Folder of what judges are asked; None for the questions that ship."""
     encoder: str | None = "default"
     """Of the gate; None leaves meaning out."""
     max_tokens_total: Annotated[int, Field(ge=1)] | None = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "What is measured": ("criteria", "rules", "prompts", "data", "limit", "list_them"),
-    "Models": ("judge", "encoder", "system", "temperature", "top_p", "max_tokens", "samples", "seed"),
+    "Models": ("judge", "questions", "encoder", "system", "temperature", "top_p", "max_tokens", "samples", "seed"),
     "Output": ("out", "compare", "fail_on", "parquet", "as_json", "anew"),
     "Run": ("max_tokens_total", "concurrency", "quiet"),
 }
@@ -62,6 +62,12 @@ def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
 @click.option("--data", type=_FOLDER, metavar="DIR", help="Labelled sets, as `xstest.jsonl.gz`; see docs/evaluate.md.")
 @click.option("--limit", type=click.IntRange(1), help="Most items a criterion.  [default: all]")
 @click.option("--judge", metavar="MODEL", help="A model that judges answers; best not the one that is measured.")
+@click.option(
+    "--questions",
+    type=_FOLDER,
+    metavar="DIR",
+    help="What the judge is asked; a copy of constitution/evaluating/questions, edited.  [default: those that ship]",
+)
 @encoder_option("Of the gate", none=", which leaves meaning out")
 @click.option("--system", default="", metavar="TEXT", help="System message of every question.")
 @click.option("--temperature", type=click.FloatRange(0, 5), default=0.0, show_default=True, help="Of answers.")

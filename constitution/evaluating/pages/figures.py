@@ -52,11 +52,13 @@ def change(pairing: Pairing) -> str:
 
 
 def reliabilities(every: Iterable[Reliability]) -> str:
-    """`judge 81.0% of 42, gate 92.9% of 42`, with what they judge where that differs."""
+    """`judge 81.0% of 42, gate 92.9% of 42`, with what they judge where that differs, and who may only be guessing."""
     found = list(every)
     several = len({each.of for each in found}) > 1
     return "; ".join(
-        f"{each.by}{f' ({each.of})' if several else ''} {number(each.agreement)} of {each.labels}" for each in found
+        f"{each.by}{f' ({each.of})' if several else ''} {number(each.agreement)} of {each.labels}"
+        f"{'' if each.informs else ', not shown to beat guessing'}"
+        for each in found
     )
 
 

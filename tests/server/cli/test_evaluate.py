@@ -353,3 +353,24 @@ def test_the_embedded_model_is_measured_under_the_pack_that_ships(work, capsys):
     assert all(
         outcome["measures"][0]["n"] == 2 for outcome in report["outcomes"] if outcome["criterion"] != "group-gap"
     )
+
+
+def test_edited_questions_are_other_figures_and_damaged_ones_are_told(evaluate, work):
+    from constitution.evaluating.wording import QUESTIONS
+
+    folder = Path(shutil.copytree(QUESTIONS, work.folder / "questions"))
+    asked = ("--criteria", "stereotypes", "--questions", str(folder))
+    work.endpoint.fault = lambda body, _: "B"
+    assert evaluate(*asked)[0] == 0
+    file = folder / "en.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("Reply with one letter, A, B or C", "Say A, B or C"), encoding="utf-8")
+    code, _, err = evaluate(*asked)
+    assert code == 2
+    assert "questions: was" in err
+    assert evaluate(*asked, "--anew")[0] == 0
+    file.write_text(text.replace("  says:", "  sais:"), encoding="utf-8")
+    code, _, err = evaluate(*asked, "--anew")
+    assert code == 2
+    assert "en.yaml" in err
+    assert "sais" in err
