@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from constitution import archive
-from constitution.cycle.digests import of_data, of_file, of_rules
+from constitution.cycle.changes import changes, inputs_of, rules_changed, rules_of
+from constitution.cycle.digests import of_data, of_file
 from constitution.cycle.settings import CycleSettings
 from constitution.cycle.state import CycleError, Done, read_state, write_state
 from constitution.cycle.step import Made, Step, Work, former_of
 from constitution.cycle.steps import steps
 from constitution.run import RunError, locked
+from rules.errors import WardlawError
 from rules.words import did_you_mean, listed, quoted
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Cycle:
                 found.append(Planned(step.NAME, step.ABOUT, "left out", "the cycle file leaves it out"))
                 continue
             waits = [name for name in step.after(self.work.settings) if name in to_run]
-            changed = self._changes(step)
+            changed = changes(step, self.work)
             action: Action = "run" if changed else "maybe" if waits else "skip"
             why = "; ".join(changed[:_SHOWN]) + (f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
             if not changed:
@@ -101,25 +103,7 @@ class Cycle:
 
     def rules_changed(self) -> list[str]:
         """What changed in the rules since the last cycle began, a line a rule; nothing before the first."""
-        before, now = self.work.state.rules, self._rules()
-        if not before or before == now:
-            return []
-        old = archive.read_constitutions(self.work.out).get(self.work.state.rules_digest)
-        told = {}
-        if old is not None:
-            from rules.diff import diff
-
-            told = {
-                each.rule: f"{each.kind}: {'; '.join(change.what for change in each.changes)}"
-                for each in diff(old, self.work.constitution).rules
-            }
-        lines = []
-        for rule in sorted({*before, *now}):
-            if before.get(rule) == now.get(rule):
-                continue
-            word = "added" if rule not in before else "removed" if rule not in now else "changed"
-            lines.append(f"`{rule}` {told.get(rule, word)}")
-        return lines
+        return rules_changed(self.work)
 
     # -- doing
 
@@ -151,11 +135,11 @@ class Cycle:
             self._told(f"rules changed: {line}")
         todo = self._todo(only, start)
         forced = only or start
-        if forced or any(self._changes(step) for step in todo):
+        if forced or any(changes(step, self.work) for step in todo):
             self._begin()
         came = Finished({})
         for step in todo:
-            changed = self._changes(step)
+            changed = changes(step, self.work)
             if forced == step.NAME and not changed:
                 changed = ["it was asked for"]
             if not changed:
@@ -167,7 +151,7 @@ class Cycle:
             else:
                 came.ran.append(step.NAME)
         state = self.work.state
-        left = [step for step in self.steps if step.NAME not in state.done or self._changes(step, again=False)]
+        left = [step for step in self.steps if step.NAME not in state.done or changes(step, self.work, again=False)]
         came.whole = came.whole and not left
         came.unfinished = {name: done.unfinished for name, done in state.done.items() if done.unfinished}
         came.refused = state.done["adopt"].refused if came.whole else ()
@@ -182,14 +166,14 @@ class Cycle:
         names = [step.NAME for step in self.steps]
         first = names.index(only or start or names[0])
         for step in self.steps[:first]:
-            if changed := self._changes(step, again=False):
+            if changed := changes(step, self.work, again=False):
                 what = f"`{step.NAME}` comes before `{only or start}` and is not up to date: {changed[0]}"
                 raise CycleError(what, f"run it first: leave the option out, or `--only {step.NAME}`")
         return self.steps[first : first + 1] if only else self.steps[first:]
 
     def _do(self, step: Step, changed: list[str]) -> Made:
         work = self.work
-        inputs = self._inputs(step)
+        inputs = inputs_of(step, work)
         self._told(f"{step.NAME}: {step.ABOUT}: {'; '.join(changed[:_SHOWN])}")
         self._keep(begun={**work.state.begun, step.NAME: inputs})
         began = time.monotonic()
@@ -220,7 +204,7 @@ class Cycle:
     def _begin(self) -> None:
         """Begin a new cycle, or go on with the one that was not finished; the rules count as read now."""
         work, state = self.work, self.work.state
-        rules = self._rules()
+        rules = rules_of(work.constitution)
         digest = of_data(rules)
         archive.keep_rules(work.out, digest, work.constitution)
         done = {name: each for name, each in state.done.items() if name in {step.NAME for step in self.steps}}
@@ -231,41 +215,6 @@ class Cycle:
     def _keep(self, **more: Any) -> None:
         self.work.state = self.work.state.model_copy(update=more)
         write_state(self.work.out, self.work.state)
-
-    # -- what changed
-
-    def _inputs(self, step: Step) -> dict[str, str]:
-        work = self.work
-        found = {"version of the step": str(step.VERSION), **step.inputs(work)}
-        for name in step.after(work.settings):
-            found[f"step `{name}`"] = work.state.done[name].outcome if name in work.state.done else ""
-        return found
-
-    def _changes(self, step: Step, *, again: bool = True) -> list[str]:
-        """Why a step is to be done, in words; nothing where it is not.
-
-        Args:
-            step: the step.
-            again: whether what an earlier run left unfinished is to be taken up.
-        """
-        done = self.work.state.done.get(step.NAME)
-        if done is None:
-            was_begun = step.NAME in self.work.state.begun and not self.work.state.finished
-            return ["it was begun and not finished" if was_begun else "it was not done yet"]
-        now = self._inputs(step)
-        found = list(_differences(done.inputs, now))
-        for name, digest in done.outputs.items():
-            path = self.work.out / name
-            if not path.exists():
-                found.append(f"{quoted(name)} is gone")
-            elif of_file(path) != digest:
-                found.append(f"{quoted(name)} is not as it was left")
-        if done.unfinished and again:
-            found.append(done.unfinished)
-        return found
-
-    def _rules(self) -> dict[str, str]:
-        return {name.split("`")[1]: digest for name, digest in of_rules(self.work.constitution).items()}
 
     def _check_named(self, *names: str | None) -> None:
         known = [step.NAME for step in self.steps]
@@ -287,15 +236,6 @@ def read_rules(settings: CycleSettings) -> Constitution:
     return load(*settings.rules).constitution
 
 
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    for name in now:
-        if name not in before:
-            yield f"{name} is new"
-        elif before[name] != now[name]:
-            yield f"{name} changed"
-    yield from (f"{name} is gone" for name in before if name not in now)
-
-
 def opened(settings: CycleSettings, told: Callable[[str], None] = lambda _: None) -> Cycle:
     """A cycle with its rules read.
 
@@ -304,3 +244,11 @@ def opened(settings: CycleSettings, told: Callable[[str], None] = lambda _: None
         CycleError: cycle.json is damaged.
     """
     return Cycle(settings, read_rules(settings), told)
+
+
+def rules_changed_meanwhile(cycle: Cycle) -> bool:
+    """Whether the files say other rules by now than the cycle read when it began, or none that can be used."""
+    try:
+        return rules_of(read_rules(cycle.work.settings)) != rules_of(cycle.work.constitution)
+    except WardlawError:
+        return True

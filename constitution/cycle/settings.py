@@ -5,78 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from constitution.choice import Choice
+from constitution.cycle.fields import (
+    AtLeastOne,
+    EncoderName,
+    File,
+    HeadsName,
+    HerePath,
+    Model,
+    Part,
+    Prompts,
+    RuleIds,
+    Rules,
+    Share,
+    Whole,
+)
 from rules.base import Closed, NonEmpty, RuleId, refusal
 from rules.closed_file import Placed, read_closed
-from rules.files import packs
 
 NONE = "none"
-_IN_FILES = ("gguf", "scripted", "hf")
-"""Schemes of models whose names may be paths."""
-
-
-def _here(path: Path, info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("folder", "")) / path
-
-
-def _there(path: Path, info: ValidationInfo) -> Path:
-    found = _here(path, info)
-    if not found.exists():
-        raise ValueError(f"should be there, and no file `{found}` is")
-    return found
-
-
-def _source(name: str, info: ValidationInfo) -> str:
-    """A pack's name, or the path of a file or folder of rules."""
-    return name if name in packs() else str(_here(Path(name), info))
-
-
-def _prompts(name: str, info: ValidationInfo) -> str:
-    return name if name.startswith("hf:") else str(_there(Path(name), info))
-
-
-def _model(name: str, info: ValidationInfo) -> str:
-    scheme, colon, rest = name.partition(":")
-    path, mark, options = rest.partition("?")
-    here = _here(Path(path), info)
-    return f"{scheme}:{here}{mark}{options}" if colon and scheme in _IN_FILES and here.exists() else name
-
-
-def _share(value: Any) -> Any:
-    """`20%`, or `0.2`."""
-    text = str(value).strip()
-    if not text.endswith("%"):
-        return value
-    try:
-        return float(text[:-1]) / 100
-    except ValueError:
-        return value
-
-
-def _several(value: Any) -> Any:
-    """One name, or a list of them."""
-    return [value] if isinstance(value, str) else value
-
-
-HerePath = Annotated[Path, AfterValidator(_here)]
-File = Annotated[Path, AfterValidator(_there)]
-Model = Annotated[NonEmpty, AfterValidator(_model)]
-Prompts = Annotated[NonEmpty, AfterValidator(_prompts)]
-Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
-"""A share between 0 and 1, both left out."""
-Part = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
-"""A share from 0, and below 1."""
-AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class GateSettings(Closed):
     """The gate: what sifts probes and rows, and where teaching begins."""
 
-    encoder: NonEmpty = "default"
+    encoder: EncoderName = "default"
     """A sentence-transformers model by id or path; `default` is all-MiniLM-L6-v2, `none` leaves meaning out."""
-    heads: NonEmpty = "shipped"
+    heads: HeadsName = "shipped"
     """The heads that are in force before the first cycle: `shipped`, `none`, or a folder."""
 
 
@@ -93,7 +50,7 @@ class ProbeSettings(Closed):
     """More human-written prompts: JSON lines of `rule`, `kind` and `prompt`."""
     languages: tuple[NonEmpty, ...] = Field(default=("en",), min_length=1)
     """Languages to write in."""
-    multi_turn: Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)] = 0.2
+    multi_turn: Whole = 0.2
     """Share of the rounds that ask for conversations."""
     disguises: Annotated[int, Field(ge=0, le=19)] = 0
     """Disguised views of each probe."""
@@ -178,7 +135,7 @@ class TrainSettings(Closed):
     how: Literal["onto", "heads", "tuned"] = "onto"
     """`onto`: rules that the gate's heads do not know, beside these; `heads`: all rules, on the encoder as it comes;
     `tuned`: the encoder too, half an hour for 20,000 rows."""
-    again: Annotated[tuple[RuleId, ...], BeforeValidator(_several)] = ()
+    again: RuleIds = ()
     """With `onto`: rules that are taught anew although the heads know them; `labelled`: those with labelled rows."""
     bank: bool = True
     """Whether the project's own twin bank teaches too."""
@@ -223,7 +180,7 @@ class AdoptSettings(Closed):
 class CycleSettings(Closed):
     """One cycle file."""
 
-    rules: tuple[Annotated[NonEmpty, AfterValidator(_source)], ...] = Field(min_length=1)
+    rules: tuple[Rules, ...] = Field(min_length=1)
     """Packs and files of rules; later ones win."""
     out: HerePath = Field(default=Path("cycle"), validate_default=True)
     """The folder of everything that is made."""

@@ -55,7 +55,7 @@ def command(file: Path, only: str | None, start: str | None, dry: bool, init: bo
         return 0
     if only is not None and start is not None:
         raise click.UsageError("give one of --only, --from")
-    from constitution.cycle.run import opened
+    from constitution.cycle.run import opened, rules_changed_meanwhile
     from constitution.cycle.settings import read_cycle
 
     settings = read_cycle(file).model
@@ -76,7 +76,10 @@ def command(file: Path, only: str | None, start: str | None, dry: bool, init: bo
     except BaseExceptionGroup as group:
         found = _first(group)
         raise (_with_step(found, cycle) if isinstance(found, WardlawError) else found) from None
-    return _close(came, settings.out, as_json)
+    code = _close(came, settings.out, as_json)
+    if rules_changed_meanwhile(cycle):
+        click.echo("note: the rules were changed while this ran; they count for the next run", err=True)
+    return code
 
 
 def _close(came: Finished, folder: Path, as_json: bool) -> int:

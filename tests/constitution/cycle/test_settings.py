@@ -31,6 +31,15 @@ def test_paths_count_from_the_folder_of_the_file(cycle, tmp_path):
     assert settings.ledger.file == tmp_path / "redteam.jsonl"
 
 
+def test_heads_and_encoder_may_be_folders_and_heads_must_be_there(cycle, tmp_path):
+    for name in ("heads", "encoder"):
+        (tmp_path / name).mkdir()
+    settings = cycle("rules: [base]\nmodel: m\ngate: {heads: heads, encoder: encoder}\n")
+    assert (settings.gate.heads, settings.gate.encoder) == (str(tmp_path / "heads"), str(tmp_path / "encoder"))
+    with pytest.raises(RuleErrors, match=r":3:15: `gate.heads` should be there"):
+        cycle("rules: [base]\nmodel: m\ngate: {heads: gone}\n")
+
+
 def test_shares_may_be_written_as_percentages(cycle):
     settings = cycle("rules: [base]\nmodel: embedded\ntrain: {budget: 0.5%}\nledger: {hold_out: 25%}\n")
     assert (settings.train.budget, settings.ledger.hold_out) == (0.005, 0.25)
