@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from constitution.templates import Templates, fenced
+from constitution.spoken import fenced
+from constitution.templates import Templates
 from guard.exchange import Message
 from rules.schema import Critique, Demonstration, Rule
 

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from constitution.critique import first_object
-from constitution.templates import Templates, fenced
+from constitution.spoken import fenced
+from constitution.templates import Templates
 from guard.exchange import Message
 from rules.schema import Closed, Rule
 

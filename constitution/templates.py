@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from constitution.spoken import ByLanguage, Spoken
 from guard.exchange import Message
-from guard.templating import environment
-from rules.errors import WardlawError
 from rules.schema import Closed, Critique, Demonstration, NonEmpty, Rule
-
-if TYPE_CHECKING:
-    import jinja2
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
 
-_CLOSING = re.compile(r"<(\s*/\s*answer)", re.IGNORECASE)
-
 Regex = Annotated[str, Field(min_length=1)]
-
-
-class TemplateError(WardlawError):
-    """A template file is wrong."""
 
 
 class Stage(Closed):
@@ -83,17 +72,11 @@ class Evasive(Closed):
     """Words (characters of Chinese) that must stand beside the refusal."""
 
 
-class Spoken(Closed):
-    """Words of one language."""
-
-    language: NonEmpty
-
-
-Words = TypeVar("Words", bound=Spoken)
-
-
 class Templates(Spoken):
     """All texts of the loop in one language."""
+
+    TEMPLATES = ("critique.ask", "revision.ask", "rationale.ask", "judge.ask")
+    TOLD_IN = "constitution/prompts/en.yaml"
 
     speakers: Mapping[str, NonEmpty]
     answer: Answer
@@ -110,23 +93,13 @@ class Templates(Spoken):
     """A rationale must match this."""
 
     @model_validator(mode="after")
-    def _compiles(self) -> Self:
+    def _expressions_read(self) -> Self:
         for pattern in (*self.evasive.refusals, *self.evasive.boilerplate, *self.process_words, self.first_person):
             try:
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(f"`{pattern}` is no regular expression: {error}") from error
-        for name in ("critique", "revision", "rationale", "judge"):
-            self._template(name)
         return self
-
-    @cached_property
-    def _environment(self) -> jinja2.Environment:
-        return environment()
-
-    @cached_property
-    def _compiled(self) -> dict[str, jinja2.Template]:
-        return {}
 
     @cached_property
     def _prefixes(self) -> dict[tuple[str, str], tuple[Rule, tuple[Message, ...]]]:
@@ -146,16 +119,6 @@ class Templates(Spoken):
             kept = self._prefixes[stage, rule.id] = rule, tuple(make())
         return kept[1]
 
-    def _template(self, stage: str) -> jinja2.Template:
-        if stage not in self._compiled:
-            import jinja2
-
-            try:
-                self._compiled[stage] = self._environment.from_string(getattr(self, stage).ask)
-            except jinja2.TemplateError as error:
-                raise ValueError(f"the template `{stage}.ask` does not read: {error}") from error
-        return self._compiled[stage]
-
     def render(self, stage: str, *, again: bool = False, **values: Any) -> str:
         """The user message of `stage` with `values` filled in.
 
@@ -167,13 +130,7 @@ class Templates(Spoken):
         Raises:
             TemplateError: the template names something that is not there.
         """
-        try:
-            return self._template(stage).render(again=again, **values).strip()
-        except Exception as error:  # whatever an expression in a person's template can raise
-            raise TemplateError(
-                f"template `{stage}.ask` ({self.language}): {error}",
-                "the head of constitution/prompts/en.yaml lists what can stand in a template",
-            ) from error
+        return self._render(f"{stage}.ask", again=again, **values)
 
     def conversation(self, messages: Sequence[Message] | str) -> list[dict[str, str]]:
         """The messages as a template sees them: each with `speaker` and `content`."""
@@ -229,11 +186,6 @@ class Templates(Spoken):
         return {**bare, "rule": shot.rule}
 
 
-def fenced(answer: str) -> str:
-    """An answer that cannot close the tag round it, and so cannot speak to its reader from outside."""
-    return _CLOSING.sub(r"&lt;\1", answer)
-
-
 def critique_json(critique: Critique) -> str:
     """A critique in the shape that the critic is asked for."""
     return json.dumps(
@@ -242,69 +194,8 @@ def critique_json(critique: Critique) -> str:
     )
 
 
-def read_languages(kind: type[Words], folder: Path, own: Path) -> dict[str, Words]:
-    """Every *.yaml of `folder`, by the language that it says it is in.
+class TemplateSet(ByLanguage[Templates]):
+    """The loop's templates of every language in a folder."""
 
-    Args:
-        kind: what each file is checked as; has a field `language`.
-        folder: the files.
-        own: the folder of those that ship, to be copied and compared with.
-
-    Raises:
-        TemplateError: no such folder, no file in it, or a file that is wrong, with its path and key.
-    """
-    import yaml
-
-    called = own.relative_to(Path(__file__).parents[1]).as_posix()
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise TemplateError(f"no templates in `{folder}`", f"copy {called} there and edit the copy")
-    by_language: dict[str, Words] = {}
-    for path in files:
-        try:
-            words = kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise TemplateError(f"{path}: not YAML: {' '.join(str(error).split())}", "mend the file") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise TemplateError(
-                f"{path}: `{place}`: {first['msg'].removeprefix('Value error, ')}", f"compare with {called}/en.yaml"
-            ) from error
-        by_language[words.language] = words
-    return by_language
-
-
-class TemplateSet:
-    """The templates of every language in a folder."""
-
-    def __init__(self, by_language: Mapping[str, Templates]) -> None:
-        if "en" not in by_language and len(by_language) != 1:
-            raise TemplateError("the templates hold several languages and none is `en`", "add an en.yaml")
-        self.by_language = dict(by_language)
-        self.fallback = by_language.get("en") or next(iter(by_language.values()))
-        dumped = {name: item.model_dump(mode="json") for name, item in sorted(self.by_language.items())}
-        text = json.dumps(dumped, ensure_ascii=False, sort_keys=True)
-        self.digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        """Changes with any text of any language, not with comments."""
-
-    @classmethod
-    def read(cls, folder: Path = PROMPTS) -> TemplateSet:
-        """Read every *.yaml of `folder`.
-
-        Raises:
-            TemplateError: no such folder, no file in it, or a file that is wrong, with its path and key.
-        """
-        return cls(read_languages(Templates, folder, PROMPTS))
-
-    def __reduce__(self) -> tuple[object, tuple[object]]:
-        # Compiled templates do not travel between processes; their words do.
-        return _again, ({name: item.model_dump(mode="json") for name, item in self.by_language.items()},)
-
-    def of(self, language: str) -> Templates:
-        """The templates of `language`, or English where there are none."""
-        return self.by_language.get(language) or self.fallback
-
-
-def _again(by_language: Mapping[str, Mapping[str, object]]) -> TemplateSet:
-    return TemplateSet({name: Templates.model_validate(words) for name, words in by_language.items()})
+    KIND = Templates
+    OWN = PROMPTS

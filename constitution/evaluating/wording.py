@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import model_validator
 
-from constitution.templates import Spoken, TemplateError, fenced, read_languages
+from constitution.spoken import ByLanguage, Spoken, fenced
 from guard.exchange import Message
-from guard.templating import environment
 from rules.schema import Closed, NonEmpty
-
-if TYPE_CHECKING:
-    import jinja2
 
 QUESTIONS = Path(__file__).parent / "questions"
 """The words that ship."""
 
 Asked = Literal["claims", "says", "sensible", "specific", "interesting", "answers", "supported", "helpful"]
 """What a judge can be asked of an answer; one thing at a time."""
-
-_TEMPLATES = ("case", "source", "choose", "pick")
 
 
 class Question(Closed):
@@ -41,6 +32,9 @@ class Question(Closed):
 
 class Words(Spoken):
     """All texts of an evaluation in one language."""
+
+    TEMPLATES = ("case", "source", "choose", "pick")
+    TOLD_IN = "constitution/evaluating/questions/en.yaml"
 
     speakers: Mapping[str, NonEmpty]
     system: str
@@ -62,35 +56,10 @@ class Words(Spoken):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        import jinja2
-
         lacking = [name for name in get_args(Asked) if name not in self.questions]
         if lacking:
             raise ValueError(f"the question `{lacking[0]}` is missing")
-        for name in _TEMPLATES:
-            try:
-                self._template(name)
-            except jinja2.TemplateError as error:
-                raise ValueError(f"the template `{name}` does not read: {error}") from error
         return self
-
-    @cached_property
-    def _compiled(self) -> dict[str, jinja2.Template]:
-        return {}
-
-    def _template(self, name: str) -> jinja2.Template:
-        if name not in self._compiled:
-            self._compiled[name] = environment().from_string(getattr(self, name))
-        return self._compiled[name]
-
-    def _render(self, name: str, **values: Any) -> str:
-        try:
-            return self._template(name).render(**values).strip()
-        except Exception as error:  # whatever an expression in a person's template can raise
-            raise TemplateError(
-                f"template `{name}` ({self.language}): {error}",
-                "the head of constitution/evaluating/questions/en.yaml lists what can stand in a template",
-            ) from error
 
     def _said(self, conversation: Sequence[Message]) -> list[dict[str, str]]:
         return [{"speaker": self.speakers[message.role], "content": message.content} for message in conversation]
@@ -135,29 +104,8 @@ class Words(Spoken):
         return (Message("user", self._render("pick", scene=scene, question=question, options=list(options))),)
 
 
-class WordSet:
+class WordSet(ByLanguage[Words]):
     """The words of every language in a folder."""
 
-    def __init__(self, by_language: Mapping[str, Words]) -> None:
-        if "en" not in by_language and len(by_language) != 1:
-            raise TemplateError("the questions are in several languages and none is `en`", "add an en.yaml")
-        self._by_language = dict(by_language)
-        self._fallback = by_language.get("en") or next(iter(by_language.values()))
-        text = json.dumps(
-            {name: item.model_dump(mode="json") for name, item in sorted(self._by_language.items())}, sort_keys=True
-        )
-        self.digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        """Changes with any text of any language, not with comments."""
-
-    @classmethod
-    def read(cls, folder: Path = QUESTIONS) -> WordSet:
-        """Read every *.yaml of `folder`.
-
-        Raises:
-            TemplateError: no file in it, or a file that is wrong, with its path and key.
-        """
-        return cls(read_languages(Words, folder, QUESTIONS))
-
-    def of(self, language: str) -> Words:
-        """The words of `language`, or English where there are none."""
-        return self._by_language.get(language) or self._fallback
+    KIND = Words
+    OWN = QUESTIONS

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from constitution.templates import Spoken, TemplateError, fenced, read_languages
+from constitution.spoken import ByLanguage, Spoken, fenced
 from guard.exchange import Message
-from guard.templating import environment
 from rules.schema import Closed, NonEmpty
-
-if TYPE_CHECKING:
-    import jinja2
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The templates that ship."""
-
-_TEXTS = ("question", "ask", "ask_reasons", "ask_alone", "ask_alone_reasons")
 
 
 class YesNo(Closed):
@@ -34,6 +24,9 @@ class YesNo(Closed):
 
 class Wording(Spoken):
     """All texts of a comparison in one language."""
+
+    TEMPLATES = ("question", "ask", "ask_reasons", "ask_alone", "ask_alone_reasons")
+    TOLD_IN = "constitution/preference/prompts/en.yaml"
 
     speakers: Mapping[str, NonEmpty]
     system: str
@@ -55,35 +48,6 @@ class Wording(Spoken):
     ask_yes: NonEmpty
     """What is said after the reasons."""
     words: YesNo
-
-    @model_validator(mode="after")
-    def _compiles(self) -> Self:
-        import jinja2
-
-        for name in _TEXTS:
-            try:
-                self._template(name)
-            except jinja2.TemplateError as error:
-                raise ValueError(f"the template `{name}` does not read: {error}") from error
-        return self
-
-    @cached_property
-    def _compiled(self) -> dict[str, jinja2.Template]:
-        return {}
-
-    def _template(self, name: str) -> jinja2.Template:
-        if name not in self._compiled:
-            self._compiled[name] = environment().from_string(getattr(self, name))
-        return self._compiled[name]
-
-    def _render(self, name: str, **values: Any) -> str:
-        try:
-            return self._template(name).render(**values).strip()
-        except Exception as error:  # whatever an expression in a person's template can raise
-            raise TemplateError(
-                f"template `{name}` ({self.language}): {error}",
-                "the head of constitution/preference/prompts/en.yaml lists what can stand in a template",
-            ) from error
 
     def made_question(self, rule: str) -> str:
         """The question for a rule that has none of its own."""
@@ -122,29 +86,8 @@ class Wording(Spoken):
         return (Message("system", system.strip()), ask) if system.strip() else (ask,)
 
 
-class WordingSet:
+class WordingSet(ByLanguage[Wording]):
     """The words of every language in a folder."""
 
-    def __init__(self, by_language: Mapping[str, Wording]) -> None:
-        if "en" not in by_language and len(by_language) != 1:
-            raise TemplateError("the templates hold several languages and none is `en`", "add an en.yaml")
-        self._by_language = dict(by_language)
-        self._fallback = by_language.get("en") or next(iter(by_language.values()))
-        text = json.dumps(
-            {name: item.model_dump(mode="json") for name, item in sorted(self._by_language.items())}, sort_keys=True
-        )
-        self.digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        """Changes with any text of any language, not with comments."""
-
-    @classmethod
-    def read(cls, folder: Path = PROMPTS) -> WordingSet:
-        """Read every *.yaml of `folder`.
-
-        Raises:
-            TemplateError: no file in it, or a file that is wrong, with its path and key.
-        """
-        return cls(read_languages(Wording, folder, PROMPTS))
-
-    def of(self, language: str) -> Wording:
-        """The words of `language`, or English where there are none."""
-        return self._by_language.get(language) or self._fallback
+    KIND = Wording
+    OWN = PROMPTS

@@ -13,7 +13,8 @@ from constitution.probing.asking import Asker
 from constitution.probing.novelty import Pool
 from constitution.probing.probe import Aim, Decision, Kind
 from constitution.probing.seeds import Seed
-from constitution.probing.wording import Words, fenced
+from constitution.probing.wording import Words
+from constitution.spoken import fenced
 from guard.exchange import Exchange, Message
 from guard.gate import Gate
 from guard.models.base import ContentRefused, ContextTooLong, Sampling
@@ -99,7 +100,7 @@ class Target:
         self._judge = judge
         self._topic = topic
         self._words = words
-        self.known = [{"text": fenced(" ".join(each.text.split())[:400]), "aim": each.aim} for each in known]
+        self.known = [{"text": fenced(" ".join(each.text.split())[:400], "message"), "aim": each.aim} for each in known]
         """What the judge is shown, as its template sees it."""
         self._seed = seed
         self.answers_alone = Part.PROMPT not in rule.watches

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from constitution.templates import PROMPTS, TemplateError, TemplateSet
+from constitution.spoken import TemplateError
+from constitution.templates import PROMPTS, TemplateSet
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from constitution.evaluating.wording import QUESTIONS, WordSet
-from constitution.templates import TemplateError
+from constitution.spoken import TemplateError
 from guard.exchange import Message
 
 TALK = (Message("user", "Hello?"), Message("assistant", "Hi."), Message("user", "Are you cold?"))

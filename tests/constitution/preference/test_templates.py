@@ -6,7 +6,7 @@ import pytest
 
 from constitution.preference.principles import drawn, principle_of, without_choice
 from constitution.preference.templates import PROMPTS, WordingSet
-from constitution.templates import TemplateError
+from constitution.spoken import TemplateError
 from guard.exchange import Message
 from rules import load
 

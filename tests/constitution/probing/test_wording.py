@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from constitution.probing.wording import PROMPTS, Wording
-from constitution.templates import TemplateError
+from constitution.spoken import TemplateError
 from guard.exchange import Message
 
 
