@@ -18,7 +18,7 @@ from constitution.evaluating.bench import Bench
 from constitution.evaluating.folder import CallStore
 from constitution.templates import TemplateSet
 from guard.gate import Gate
-from guard.models.base import Ask, Reply, Sampling, TokenLogprob, Usage
+from guard.models.base import Ask, ChatModel, Reply, Sampling, TokenLogprob, Usage
 from rules import load
 
 RULES = """\
@@ -96,8 +96,8 @@ def bench_of(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             constitution = load(str(path)).constitution
             store = stack.enter_context(closing(CallStore(folder)))
             gate = stack.enter_context(Gate.build(constitution, encoder=None, thorough=True))
-            said = {"answerer": model, **({"judge": judge} if judge is not None else {})}
-            models: Any = {role: play if isinstance(play, Play) else Play(play) for role, play in said.items()}
+            said: dict[str, Any] = {"answerer": model, **({"judge": judge} if judge is not None else {})}
+            models: Any = {role: play if isinstance(play, ChatModel) else Play(play) for role, play in said.items()}
             caller = Caller(models, dict.fromkeys(models, Sampling(0.0)), store, Meter())
             return Bench(caller, gate, constitution, TemplateSet.read(), Sampling(0.0), **more)
 
