@@ -29,7 +29,7 @@ def two(tmp_path: Path) -> Iterator[list[tuple[subprocess.Popen[str], str, Path]
     started = []
     for number in range(2):
         log = tmp_path / f"{number}.log"
-        command = [sys.executable, str(ROOT / "tests/guard/models/served.py"), "--log", str(log), "--delay-ms", "20"]
+        command = [sys.executable, str(ROOT / "tests/guard/models/served.py"), "--log", str(log), "--delay-ms", "60"]
         started.append((subprocess.Popen(command, stdout=subprocess.PIPE, text=True), log))
     try:
         yield [(process, f"http://127.0.0.1:{_line(process)}/v1", log) for process, log in started]
@@ -63,8 +63,9 @@ async def test_a_run_over_a_pool_finishes_every_row_though_a_server_is_killed(tw
     generation = Generation(settings, load(ROOT / "benchmarks/rules.yaml").constitution)
     run = asyncio.create_task(generation.run())
     async with asyncio.timeout(30):
-        while len(lines(log_b, "+")) < 40 and not run.done():  # noqa: ASYNC110  # it is another process
-            await asyncio.sleep(0.01)
+        while len(lines(log_b, "+")) < 40 or len(lines(log_b, "+")) - len(lines(log_b, "-")) < 4:  # noqa: ASYNC110
+            assert not run.done()
+            await asyncio.sleep(0.005)
     os.kill(dying.pid, signal.SIGKILL)
     await run
     assert generation.tally.finished == ROWS

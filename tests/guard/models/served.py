@@ -29,15 +29,20 @@ async def serve(given: argparse.Namespace) -> None:
     """Serve until it is killed."""
     log = os.open(given.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if given.log else None
 
-    async def chat(request: web.Request) -> web.Response:
+    async def chat(request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         number = int.from_bytes(hashlib.blake2b(raw, digest_size=4).digest()) & 0x7FFFFFFF
         note(log, f"+ {number}")
         await asyncio.sleep(given.delay_ms / 1000)
         text = _text(json.loads(raw)["messages"], number)
         said = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        note(log, f"- {number}")
-        return web.json_response({"object": "chat.completion", "choices": [said], "usage": {}})
+        body = json.dumps({"object": "chat.completion", "choices": [said], "usage": {}}).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body)
+        await response.write_eof()
+        note(log, f"- {number}")  # only now: one killed before has not answered
+        return response
 
     async def models(_: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": given.model, "root": given.root}]})
