@@ -63,7 +63,7 @@ async def test_a_run_over_a_pool_finishes_every_row_though_a_server_is_killed(tw
     generation = Generation(settings, load(ROOT / "benchmarks/rules.yaml").constitution)
     run = asyncio.create_task(generation.run())
     async with asyncio.timeout(30):
-        while len(lines(log_b, "+")) < 40 or len(lines(log_b, "+")) - len(lines(log_b, "-")) < 4:  # noqa: ASYNC110
+        while len(lines(log_b, "+")) < 40 or len(lines(log_b, "+")) - len(lines(log_b, "-")) < 4:
             assert not run.done()
             await asyncio.sleep(0.005)
     os.kill(dying.pid, signal.SIGKILL)
