@@ -15,6 +15,8 @@ from typing import Any
 
 from rules.errors import WardlawError
 
+_log = logging.getLogger(__name__)
+
 _STORE = 256 * 2**20
 """Bytes of shared memory that a cluster begun here sets aside. What passes through it is a few hundred prompts."""
 _KNOCK_S = 10.0
@@ -74,6 +76,7 @@ def connected(address: str | None = None, *, cpus: int | None = None) -> Iterato
         ray.init(**options)
     except (ConnectionError, TimeoutError, ValueError, RuntimeError, OSError) as error:
         raise _explained(address, error) from error
+    _divert(ray)
     try:
         yield _seen(ray, begun=address is None)
     finally:
@@ -106,6 +109,16 @@ def _ray() -> Any:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return ray
+
+
+def _divert(ray: Any) -> None:
+    """Send what nodes say of dead workers to the log: Ray prints it on standard output, where results may stand."""
+
+    def log(data: Any, ignore_prefix: bool) -> None:
+        _log.info("%s", " ".join(map(str, data.get("lines", ()))))
+
+    if hasattr(ray._private.worker, "print_to_stdstream"):  # no public switch turns it off
+        ray._private.worker.print_to_stdstream = log
 
 
 def _seen(ray: Any, *, begun: bool) -> Cluster:

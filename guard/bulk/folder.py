@@ -65,8 +65,7 @@ def held(folder: Path) -> Iterator[None]:
     import filelock
 
     try:
-        for each in (folder / SHARDS, folder / WORK):
-            each.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / _LOCK, timeout=0)
         lock.acquire()
     except filelock.Timeout:
@@ -93,10 +92,12 @@ def settle(folder: Path, wanted: Determined) -> Determined:
     try:
         kept = Determined.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        others = sorted(each.name for each in folder.iterdir() if each.name not in (SHARDS, WORK, _LOCK))
-        if others or any((folder / SHARDS).iterdir()):
-            what = f"`{others[0]}`" if others else "shards of no run"
-            raise BulkError(f"`{folder}` holds {what}", "give an --out folder of its own") from None
+        others = sorted(each.name for each in folder.iterdir() if each.name not in (WORK, _LOCK))
+        if others == [SHARDS] and not any((folder / SHARDS).iterdir()):
+            others = []  # a run that ended before it wrote what it was
+        if others:
+            raise BulkError(f"`{folder}` holds `{others[0]}`", "give an --out folder of its own") from None
+        _make(folder)
         write(path, (json.dumps(wanted.model_dump(), indent=2) + "\n").encode(), 0o644)
         return wanted
     except (ValidationError, OSError) as error:
@@ -109,7 +110,13 @@ def settle(folder: Path, wanted: Determined) -> Determined:
             f"`{folder}` holds verdicts made otherwise: {words} {verb} not the same",
             "give another --out folder, or the same rules and options as before",
         )
+    _make(folder)
     return kept
+
+
+def _make(folder: Path) -> None:
+    for each in (folder / SHARDS, folder / WORK):
+        each.mkdir(exist_ok=True)
 
 
 def shards_of(folder: Path) -> list[Path]:

@@ -89,7 +89,7 @@ def judge_files(
             gate=gate.identity,
             thorough=thorough,
             hazards=hazards,
-            unit=size_for(sum(Path(name).stat().st_size for name in files), engine.workers or 4),
+            unit=size_for(sum(Path(name).stat().st_size for name in files)),
         )
         determined = settle(out, wanted)
         plan = Plan(out, build, gate.identity, hazards, lines)

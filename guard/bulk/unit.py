@@ -17,6 +17,8 @@ ABOUT = 1024
 """Lines of a unit, about: seconds to a minute of a worker's time, and a hundred million lines are a hundred thousand
 shards."""
 _FEWEST = 16
+_UNITS = 64
+"""Units that a small input should make, for workers to share."""
 _BYTES = 8 * 2**20
 """Bytes after which a unit ends however few lines it has: it travels whole, and is held whole."""
 
@@ -62,10 +64,13 @@ def cut(file: str, lines: Iterable[Raw], about: int = ABOUT) -> Iterator[Unit]:
         yield _unit(file, waiting)
 
 
-def size_for(bytes_in: int, workers: int) -> int:
-    """How many lines a unit should have, about: fewer where there is little to judge, so that all workers get some."""
+def size_for(bytes_in: int) -> int:
+    """How many lines a unit should have, about: fewer where there is little to judge, so that all workers get some.
+
+    Of the input alone: whatever engine judges it, with however many workers, the shards are the same.
+    """
     lines = bytes_in // 500  # a line of a few hundred bytes is usual, and the answer need not be right
-    return max(_FEWEST, min(ABOUT, lines // (8 * workers)))
+    return max(_FEWEST, min(ABOUT, lines // _UNITS))
 
 
 def _unit(file: str, lines: list[Raw]) -> Unit:
