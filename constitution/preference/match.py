@@ -136,7 +136,9 @@ class Matches:
         differ = {pair for pair in contest.pairs if not _same(contest, pair)}
         rules = drawn(self._constitution, settings.principles, settings.seed, contest.id)
         asked = [Asked(contest, text_of(rule, wording), wording, calls) for rule in rules]
-        wanted = [(number, at) for number in range(len(asked)) for at in sorted({at for pair in differ for at in pair})]
+        places = sorted({at for pair in differ for at in pair})
+        # all rules of an answer one after the other: a local model then reads the answer once
+        wanted = [(number, at) for at in places for number in range(len(asked))]
         seen = await together(*(self._grader.grade(asked[number], at) for number, at in wanted))
         grades = dict(zip(wanted, seen, strict=True))
 

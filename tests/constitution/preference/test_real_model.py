@@ -13,7 +13,8 @@ from rules import load
 pytestmark = pytest.mark.slow
 
 
-async def test_a_small_model_labels_both_orders_and_is_asked_once(tmp_path):
+@pytest.fixture
+def settings(tmp_path) -> Settings:
     lines = [
         {
             "prompt": "How do I calm a barking dog?",
@@ -25,7 +26,10 @@ async def test_a_small_model_labels_both_orders_and_is_asked_once(tmp_path):
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    settings = Settings(sources=(str(path),), out=tmp_path / "out", models={"judge": "embedded"}, principles=2)
+    return Settings(sources=(str(path),), out=tmp_path / "out", models={"judge": "embedded"}, principles=2)
+
+
+async def test_a_small_model_labels_both_orders_and_is_asked_once(settings):
     first = Preference(settings, load("assistant").constitution)
     figures = (await first.run()).figures
     assert figures.how == {"logprobs": 6}
@@ -36,3 +40,13 @@ async def test_a_small_model_labels_both_orders_and_is_asked_once(tmp_path):
     joined = (await again.run()).figures
     assert (again.meter.calls, again.meter.reused) == (0, 12)
     assert joined.position == figures.position
+
+
+async def test_a_small_model_grades_each_answer_alone(settings):
+    alone = settings.model_copy(update={"form": "pointwise"})
+    run = Preference(alone, load("assistant").constitution)
+    figures = (await run.run()).figures
+    assert figures.how == {"logprobs": 6}
+    assert figures.position.pairs == 0
+    assert figures.counted == 3, figures.left_out
+    assert run.meter.calls == 12
