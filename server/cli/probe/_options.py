@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import shlex
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,3 +83,9 @@ def run(work: Coroutine[Any, Any, Came], meter: Meter, progress: Callable[[], st
         kept=lambda: f"{meter.calls + meter.reused:,} calls are kept",
         worth=lambda: meter.calls or meter.reused,
     )
+
+
+def into_ledger(folder: Path, rules: Sequence[str]) -> str:
+    """The command that enters what a run found into the red-team ledger."""
+    named = [part for each in rules for part in ("-r", each)]
+    return shlex.join(["wardlaw", "redteam", "import", str(folder), *named])

@@ -58,12 +58,13 @@ def command(**given: Any) -> int:
     from constitution.probing.attempts import Attack
     from constitution.probing.trying import Trying
 
-    constitution = _options.constitution_of(given.pop("rules"))
+    rules = given.pop("rules")
+    constitution = _options.constitution_of(rules)
     as_json, quiet, anew = given.pop("as_json"), given.pop("quiet"), given.pop("anew")
     common, target = _options.common_of(given), given.pop("target")
     trying = Trying(common, target, Attack(**given), constitution)
     tried = _options.run(trying.run(anew=anew), trying.meter, lambda: _progress(trying), common.out, quiet=quiet)
-    _tell(tried, trying, as_json=as_json)
+    _tell(tried, trying, rules, as_json=as_json)
     return note_spent(tried.spent)
 
 
@@ -78,7 +79,7 @@ def _progress(trying: Trying) -> str:
     )
 
 
-def _tell(tried: Tried, trying: Trying, *, as_json: bool) -> None:
+def _tell(tried: Tried, trying: Trying, rules: tuple[str, ...], *, as_json: bool) -> None:
     from constitution.probing.figures import trying_figures
     from constitution.probing.output import percent
 
@@ -95,6 +96,8 @@ def _tell(tried: Tried, trying: Trying, *, as_json: bool) -> None:
         f"{figures['broken']:,} of {figures['attempts']:,} attempts broke their rule: {percent(figures['rate'])}"
     )
     click.echo(f"look at {tried.files[-1]}; transcripts in {tried.files[0]}, finds in {tried.files[1]}")
+    if figures["broken"]:
+        click.echo(f"keep them in the red-team ledger: {_options.into_ledger(tried.files[1].parent, rules)}")
 
 
 def _table(rules: list[dict[str, Any]]) -> None:

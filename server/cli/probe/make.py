@@ -108,7 +108,8 @@ def command(**given: Any) -> int:
     for tag in given["languages"]:
         if not is_language(tag):
             raise click.BadParameter(f"`{tag}` is no language tag\n  hint: as `en`, `zh`", param_hint="--lang")
-    constitution = _options.constitution_of(given.pop("rules"))
+    rules = given.pop("rules")
+    constitution = _options.constitution_of(rules)
     as_json, quiet, anew = given.pop("as_json"), given.pop("quiet"), given.pop("anew")
     common = _options.common_of(given)
     kind = given.pop("kind")
@@ -117,7 +118,7 @@ def command(**given: Any) -> int:
     given["languages"] = tuple(dict.fromkeys(given["languages"]))
     making = Making(common, wanted, Recipe(**given), constitution)
     made = _options.run(making.run(anew=anew), making.meter, lambda: _progress(making), common.out, quiet=quiet)
-    _tell(made, making, as_json=as_json)
+    _tell(made, making, rules, as_json=as_json)
     return note_spent(made.spent) or int(bool(made.short))
 
 
@@ -131,7 +132,7 @@ def _progress(making: Making) -> str:
     return f"{probes:,} of {wanted:,} probes from {texts:,} texts; {meter.calls:,} calls, {meter.in_flight} in flight"
 
 
-def _tell(made: Made, making: Making, *, as_json: bool) -> None:
+def _tell(made: Made, making: Making, rules: tuple[str, ...], *, as_json: bool) -> None:
     from constitution.probing.figures import making_figures
     from server.cli._summary import counted
 
@@ -152,6 +153,9 @@ def _tell(made: Made, making: Making, *, as_json: bool) -> None:
         f" {usage.prompt:,} tokens in, {usage.completion:,} out"
     )
     click.echo(f"look at {made.files[-1]}")
+    if figures["probes"]:
+        command = _options.into_ledger(making.common.out, rules)
+        click.echo(f"keep those that the gate is wrong about in the red-team ledger: {command}")
 
 
 def _table(sides: list[dict[str, Any]]) -> None:
