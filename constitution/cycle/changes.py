@@ -32,6 +32,9 @@ def changes(step: Step, work: Work, *, again: bool = True) -> list[str]:
         was_begun = step.NAME in work.state.begun and not work.state.finished
         return ["it was begun and not finished" if was_begun else "it was not done yet"]
     found = list(_differences(done.inputs, inputs_of(step, work)))
+    begun = work.state.begun.get(step.NAME, done.inputs)
+    if not found and dict(begun) != dict(done.inputs):  # what it left half done must not pass for what it was before
+        found.append("it was begun with other inputs meanwhile, and not finished")
     for name, digest in done.outputs.items():
         path = work.out / name
         if not path.exists():

@@ -232,6 +232,23 @@ def test_rules_that_change_while_it_was_stopped_are_told_and_not_mixed(bench):
     assert {(each.rule, each.rule_digest) for row in rows for each in row.rounds} <= set(now.items())
 
 
+def test_rules_that_are_put_back_after_a_stop_among_the_rows_are_not_taken_for_unchanged(bench):
+    bench.write(probes=None, rows={"prompts": ["prompts.txt"]})
+    (bench.folder / "prompts.txt").write_text("How are plants looked after?\nHow is a path swept?\n")
+    first = bench.report()
+    (bench.folder / "rules.yaml").write_text(RULES.replace("poison a well.", "poison any well."))
+    bench.endpoint.fault = lambda request, _: web.json_response({"error": "no"}, status=401)
+    code, _, error = bench.run("-q")
+    assert code == 2
+    assert "it came in the step `rows`" in error
+    bench.endpoint.fault = play
+    (bench.folder / "rules.yaml").write_text(RULES)
+    assert bench.plan()["rows"] == ("run", "it was begun with other inputs meanwhile, and not finished")
+    again = bench.report()
+    assert again["rows"]["accepted"] == first["rows"]["accepted"]
+    assert {action for action, _ in bench.plan().values()} == {"skip", "left out"}
+
+
 def test_stopped_by_ctrl_c_it_says_so_and_goes_on(bench):
     bench.endpoint.delay_s = 0.2
     process = bench.start()
