@@ -1,8 +1,9 @@
 """What a guard does to a model: `python benchmarks/guard_effect.py MODEL --out DIR [--limit N] [--max-tokens N] ...`.
 
 The model is evaluated as it is. Then the guard server stands before the very answers that it gave (an upstream that
-gives them from the first evaluation's items), and is evaluated in the same way, paired with the first. The guard alone
-differs, and the model is asked once. Both run again where they were stopped; the table is that of `wardlaw evaluate`.
+gives them from the first evaluation's items, and asks the model only where the guard has changed a prompt), and is
+evaluated in the same way, paired with the first: the guard alone differs. Both run again where they were stopped; the
+table is that of `wardlaw evaluate`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from aiohttp import web
 
 from benchmarks._bench import HERE, environment
 from benchmarks._server_process import free_port
+from guard.exchange import Message
+from guard.models import open_model
+from guard.models.base import Ask, ChatModel, Sampling
 
 CRITERIA = "rule-violations,over-refusal,evasiveness"
 """Criteria of one answer to one conversation, which the items' file tells whole."""
@@ -48,7 +52,10 @@ def main() -> None:
     plain, guarded = given.out / "plain", given.out / "guarded"
     options += ["--anew"]  # rules or settings of an earlier run in the folder may have been other ones
     evaluate(given.model, plain, options)
-    with upstream(answers_of(plain / "items.jsonl")) as behind, guard(behind, given.rules, given.out) as address:
+    with (
+        upstream(answers_of(plain / "items.jsonl"), given.model) as behind,
+        guard(behind, given.rules, given.out) as address,
+    ):
         evaluate(f"{address}/v1#{NAME}", guarded, [*options, "--compare", str(plain)])
 
 
@@ -67,21 +74,26 @@ def answers_of(path: Path) -> dict[str, str]:
 
 
 def key_of(messages: Sequence[dict[str, Any]]) -> str:
-    """A conversation as one text, of letters and digits alone: the guard takes hidden characters out of prompts."""
-    letters = [[turn["role"], "".join(filter(str.isalnum, turn["content"]))] for turn in messages]
-    return json.dumps(letters)
+    """A conversation as one text."""
+    return json.dumps([[turn["role"], turn["content"]] for turn in messages])
 
 
 @contextmanager
-def upstream(answers: dict[str, str]) -> Iterator[str]:
-    """A model server that answers what it knows; gives its address."""
+def upstream(answers: dict[str, str], model: str) -> Iterator[str]:
+    """A server that answers what it knows, and asks the model what the guard has changed; gives its address."""
+    opened: list[ChatModel] = []
 
     async def answer(request: web.Request) -> web.Response:
         body = await request.json()
-        text = answers.get(key_of(body["messages"]))
-        if text is None:
-            return web.json_response({"error": {"message": "this was not asked before"}}, status=400)
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        key = key_of(body["messages"])
+        if key not in answers:
+            if not opened:
+                opened.append(open_model(model, concurrency=1))
+            turns = tuple(Message(turn["role"], turn["content"]) for turn in body["messages"])
+            sampling = Sampling(body.get("temperature", 0.0), max_tokens=body.get("max_tokens", 48))
+            answers[key] = (await opened[0].chat(Ask(turns, sampling))).text
+        message = {"role": "assistant", "content": answers[key]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return web.json_response({"id": "kept", "object": "chat.completion", "model": NAME, "choices": [choice]})
 
     async def begin() -> web.AppRunner:
