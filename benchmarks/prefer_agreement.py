@@ -112,7 +112,8 @@ def row(way: str, figures: dict[str, Any]) -> str:
     ]
     bias = f"{position['bias']:+.3f} (s.e. {position['bias_error']:.3f})" if position["pairs"] else "-"
     fit = "-" if agreement["fit"] is None else f"{agreement['fit']:.2f}"
-    rest = f"{agreement['brier']:.3f} | {agreement['calibration_error']:.3f} | {fit}"
+    brier = f"{agreement['brier']:.3f} (s.e. {agreement['brier_error']:.3f})"
+    rest = f"{brier} | {agreement['calibration_error']:.3f} | {fit}"
     return f"| {way} | {figures['pairs']} | {' | '.join(said)} | {bias} | {rest} |"
 
 

@@ -69,6 +69,8 @@ class Agreement(Record):
     """The same by the other order alone."""
     brier: float
     """Mean squared distance of the label from 1; a coin has 0.25."""
+    brier_error: float
+    """Its standard error."""
     calibration_error: float
     """Mean distance of certainty from agreement over the bins, weighed by their pairs."""
     bins: tuple[Bin, ...]
@@ -135,7 +137,8 @@ class _Agreeing:
     unread: int = 0
     labels: _Hits = field(default_factory=_Hits)
     orders: tuple[_Hits, _Hits] = field(default_factory=lambda: (_Hits(), _Hits()))
-    squares: float = 0.0
+    squares: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Sums of the squared distances, and of their squares."""
     bins: list[_Hits] = field(default_factory=lambda: [_Hits() for _ in range(BINS)])
     certainties: list[float] = field(default_factory=lambda: [0.0] * BINS)
     odds: Counter[float] = field(default_factory=Counter)
@@ -147,7 +150,9 @@ class _Agreeing:
         if duel.label is None:
             self.unread += 1
             return
-        self.squares += (1 - duel.label) ** 2
+        square = (1 - duel.label) ** 2
+        self.squares[0] += square
+        self.squares[1] += square**2
         self.odds[round(log_odds(duel.label), 3)] += 1
         for place, seen in zip(self.orders, duel.orders or (), strict=False):
             if seen != 0.5:
@@ -188,12 +193,18 @@ class _Agreeing:
             accuracy=self.labels.share(),
             first_shown=self.orders[0].share(),
             second_shown=self.orders[1].share(),
-            brier=self.squares / seen if seen else 0.0,
+            brier=self.squares[0] / seen if seen else 0.0,
+            brier_error=mean_error(self.squares[0], self.squares[1], seen),
             calibration_error=off / self.labels.of if self.labels.of else 0.0,
             bins=tuple(bins),
             fit=fitted(self.odds),
             rules=rules,
         )
+
+
+def mean_error(total: float, squares: float, count: int) -> float:
+    """The standard error of the mean of `count` numbers, from their sum and the sum of their squares."""
+    return math.sqrt(max(0.0, squares / count - (total / count) ** 2) / (count - 1)) if count > 1 else 0.0
 
 
 def fitted(odds: Mapping[float, int]) -> float | None:
@@ -257,8 +268,6 @@ def gather(outcomes: Iterable[Outcome]) -> Figures:
                 squares += leaning**2
                 flips.add((first > 0.5) != (second > 0.5))
     seen = flips.of
-    mean = bias / seen if seen else 0.0
-    spread = math.sqrt(max(0.0, squares / seen - mean**2) / (seen - 1)) if seen > 1 else 0.0
     return Figures(
         contests=contests,
         accepted=accepted,
@@ -272,7 +281,12 @@ def gather(outcomes: Iterable[Outcome]) -> Figures:
         kinds=dict(kinds.most_common()),
         languages=dict(languages.most_common()),
         certainty=certainty / counted if counted else 0.0,
-        position=Position(pairs=seen, bias=mean, bias_error=spread, flipped=flips.share()),
+        position=Position(
+            pairs=seen,
+            bias=bias / seen if seen else 0.0,
+            bias_error=mean_error(bias, squares, seen),
+            flipped=flips.share(),
+        ),
         agreement=agreeing.agreement(),
         calls=calls,
         tokens_in=tokens_in,

@@ -71,7 +71,7 @@ def table(agreement: Agreement) -> None:
             figures.add_row(name, "-" if share is None else spoken(share))
     figures.add_row("undecided", str(agreement.undecided))
     figures.add_row("unread", str(agreement.unread))
-    figures.add_row("Brier score (a coin: 0.25)", f"{agreement.brier:.3f}")
+    figures.add_row("Brier score (a coin: 0.25)", f"{agreement.brier:.3f} (standard error {agreement.brier_error:.3f})")
     figures.add_row("calibration error", f"{agreement.calibration_error:.3f}")
     figures.add_row("scale that fits best", "-" if agreement.fit is None else f"{agreement.fit:.3g} times this one")
     console.print(figures)
