@@ -14,6 +14,7 @@ import pytest
 
 from guard.bulk.folder import shards_of
 
+pytestmark = pytest.mark.timeout(300)
 TEXTS = [f"text {number}" + " bad" * (number % 50 == 0) for number in range(400)]
 
 

@@ -155,7 +155,7 @@ def test_ten_megabytes_are_judged_and_only_what_matters_is_shown(gate, folder):
         (("--messages", "rules.yaml"), "`rules.yaml` is not JSON"),
         (("--messages", "empty.json"), "empty.json: the prompt is an empty list"),
         (("a", "--file", "b"), "`TEXT` and `--file` were given"),
-        (("a", "--out", "b"), "--out and --skip-bad go with --jsonl"),
+        (("a", "--out", "b"), "--skip-bad and --engine go with --jsonl"),
         (("--jsonl", "rows.jsonl", "--response", "b"), "--response goes with one prompt"),
         (("a", "--heads", "nowhere"), "no folder of heads `nowhere`"),
     ],
