@@ -47,7 +47,7 @@ from rules.load import load
 from rules.schema import Constitution
 
 SETS = ("jailbreakbench", "harmbench_val", "xstest", "openai_moderation", "alpaca_benign", "oktest", "notinject")
-HARMLESS = {"gpteacher": Source(safe=1600, prompts_too=True), "self_instruct": Source(prompts_too=True)}
+HARMLESS = {"gpteacher": Source(safe=900, prompts_too=True), "self_instruct": Source(prompts_too=True)}
 WAYS = ("examples", "probes", "bank")
 RESAMPLES = 2000
 Floats = NDArray[np.float64]
@@ -88,8 +88,8 @@ def probe_lines(folder: Path) -> list[Line]:
     ]
 
 
-def bank_split(ids: Sequence[str], like: Sequence[Mapping[str, Any]], seed: int) -> tuple[list[Line], CheckSet]:
-    """As many rows of the bank a rule and label as `like` has, whole pairs first, and all other pairs to measure on."""
+def bank_split(ids: Sequence[str], like: Sequence[Line], pairs_a_rule: int, seed: int) -> tuple[list[Line], CheckSet]:
+    """As many rows of the bank a rule and label as `like` has, whole pairs first, and other pairs to measure on."""
     pairs: dict[str, list[Row]] = {}
     for row in bank_rows(ids):
         if row.pair and not row.answers and row.language == "en" and row.source.startswith("bank/requests"):
@@ -109,7 +109,7 @@ def bank_split(ids: Sequence[str], like: Sequence[Mapping[str, Any]], seed: int)
                 label = "harmful" if row.harmful else "safe"
                 if place < wanted[label]:
                     taught.append(label_line(row.text, harmful=row.harmful, rule=f"new-{rule}"))
-                elif place >= most:
+                elif most <= place < most + pairs_a_rule:
                     held.append(CheckRow(f"{rule}/{place}", Exchange.of(row.text), row.harmful, rule))
     return taught, CheckSet("twin bank of these rules", tuple(held))
 
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--check", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=1000, help="rows of a check set, drawn by the seed")
+    parser.add_argument("--limit", type=int, default=1000, help="rows of a check set, and pairs of the bank")
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
     began = time.monotonic()
@@ -239,7 +239,7 @@ def main() -> None:
     probes = probe_lines(given.probes)
     ids = list(dict.fromkeys(line["category"].removeprefix("new-") for line in probes))
     new = as_new(constitution, ids)
-    bank, held = bank_split(ids, probes, given.seed)
+    bank, held = bank_split(ids, probes, given.limit // len(ids), given.seed)
     sets = [each for each in tests_of(new) if "prompts" in each.name]
     sets.append(held)
     for name in SETS:
@@ -276,9 +276,9 @@ def main() -> None:
             f"{machine()}, {(time.monotonic() - began) / 60:.0f} minutes. Rules: {', '.join(ids)}, taken as new ones.",
             f"Probes: {count['harmful']} breaks and {count['safe']} near misses; {sum(near)} of them near a text that",
             f"is measured on, and taken out. Bank: {len(bank)} texts.",
-            f"Of sets with more than {given.limit:,} rows so many, drawn by the seed. Intervals: paired bootstrap over",
-            f"rows, {RESAMPLES:,} resamples. The gates know these rules alone, and the check sets ask for much else:",
-            "what counts is how the figures move.",
+            f"Of sets with more than {given.limit:,} rows, and of the bank's pairs, so many, drawn by the seed.",
+            f"Intervals: paired bootstrap over rows, {RESAMPLES:,} resamples. The gates know these rules alone, and the",
+            "check sets ask for much else: what counts is how the figures move.",
             "",
             *("\n\n".join(sections)).splitlines(),
         ]

@@ -93,15 +93,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--name", default="", help="what the page calls the file of the models")
     parser.add_argument("--out", type=Path, default=Path("probe-yield"))
+    parser.add_argument("--max-tokens-total", type=int, help="end with what there is when so many are spent")
     parser.add_argument("--read", type=Path, help="JSONL of `id` and `good`: what a person said of probes")
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
     rules = [part for rule in given.rule or RULES for part in ("--rule", rule)]
     told = ["probe", "make", *rules, "-n", str(given.n), "--seed", str(given.seed), "-m", given.model]
     told += ["--judge", given.judge] if given.judge else []
+    told += ["--max-tokens-total", str(given.max_tokens_total)] if given.max_tokens_total else []
     command = [sys.executable, "-m", "server.cli.main", *told, "-o", str(given.out), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment(), check=False)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 3):
         raise SystemExit(done.returncode)
     figures = json.loads(done.stdout)
     tests: list[str] = []
