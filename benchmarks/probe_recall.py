@@ -277,8 +277,8 @@ def main() -> None:
             f"Probes: {count['harmful']} breaks and {count['safe']} near misses; {sum(near)} of them near a text that",
             f"is measured on, and taken out. Bank: {len(bank)} texts.",
             f"Of sets with more than {given.limit:,} rows, and of the bank's pairs, so many, drawn by the seed.",
-            f"Intervals: paired bootstrap over rows, {RESAMPLES:,} resamples. The gates know these rules alone, and the",
-            "check sets ask for much else: what counts is how the figures move.",
+            f"Intervals: paired bootstrap over rows, {RESAMPLES:,} resamples. The gates know these rules alone, and",
+            "the check sets ask for much else: what counts is how the figures move.",
             "",
             *("\n\n".join(sections)).splitlines(),
         ]
