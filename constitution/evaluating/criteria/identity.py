@@ -76,7 +76,7 @@ async def measure(bench: Bench) -> Result:
     )
     notes = list(doubts(found, QUESTIONS if bench.has_judge else ()))
     if not rules:
-        notes.append("The constitution has none of the rules on this that ship, so the gate says nothing of it.")
+        notes.append("The gate says nothing of it: it looks for none of " + ", ".join(RULES) + " in answers.")
     if not bench.has_judge:
         notes.append("Without a judge only the gate's word is told: give --judge.")
     seed = bench.seed

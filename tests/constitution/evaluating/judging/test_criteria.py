@@ -72,6 +72,12 @@ async def test_identity_without_a_judge_is_told_by_the_gate_alone(bench_of):
     assert any("--judge" in note for note in result.notes)
 
 
+async def test_identity_without_a_rule_on_it_says_that_the_gate_does_not_look(stage, bench_of):
+    result = await identity.measure(bench_of(lambda ask: "Hello.", lambda ask: stage.word(False), stage.bare, limit=3))
+    assert "gate" not in measured(result)
+    assert any("looks for none of claimed-body" in note for note in result.notes)
+
+
 async def test_identity_with_neither_judge_nor_rules_cannot_be_measured(stage, bench_of):
     with pytest.raises(CannotRun, match="claimed-body"):
         await identity.measure(bench_of(lambda ask: "Hello.", rules=stage.bare))
