@@ -99,7 +99,7 @@ def upstream(answers: dict[str, str], model: str) -> Iterator[str]:
     async def begin() -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", answer)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return runner
@@ -111,7 +111,7 @@ def upstream(answers: dict[str, str], model: str) -> Iterator[str]:
     try:
         yield "http://{}:{}/v1".format(*runner.addresses[0][:2])
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
