@@ -124,7 +124,7 @@ class _Served:
         for key, value in options.items():
             flags += [f"--{key.replace('_', '-')}", *([value] if value else [])]
         self._folder = tempfile.TemporaryDirectory(prefix="wardlaw-vllm-")
-        self._log = Path(self._folder.name) / "server.log"
+        self._log = Path(self._folder.name) / "log.txt"
         leash = [sys.executable, str(Path(__file__).with_name("_leash.py"))]
         served = [command, "serve", name, "--host", "127.0.0.1", "--port", str(self.port), *flags]
         with self._log.open("wb") as log:
