@@ -44,6 +44,7 @@ def options(about: str | None) -> argparse.Namespace:
     add("--sft-rate", type=float, default=2e-4)
     add("--dpo-epochs", type=float, default=4)
     add("--dpo-rate", type=float, default=5e-5)
+    add("--dpo-batch", type=int, help="pairs a training step [as --batch]")
     add("--beta", type=float, default=0.1)
     add("--temperature", type=float, default=0.7)
     add("--top-p", type=float, default=0.9)

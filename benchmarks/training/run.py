@@ -81,20 +81,10 @@ class Experiment:
         for place, folder in enumerate(given.rows):
             of |= {f"{name} {place}": file_digest(data_file(folder, name)) for name in ("sft", "preference")}
         self.steps.do("data", of, data / "sft.jsonl", partial(self._data, data, apart))
-        tuning = Tuning(
-            rank=given.rank,
-            batch=given.batch,
-            sft_epochs=given.sft_epochs,
-            sft_rate=given.sft_rate,
-            dpo_epochs=given.dpo_epochs,
-            dpo_rate=given.dpo_rate,
-            beta=given.beta,
-            half=given.half,
-            longest=given.longest,
-        )
         for name in self.models[1:]:
             arm, _, seed = name.rpartition("-")
             start = f"sft-{seed}" if arm == "sft+dpo" else "base"
+            tuning = self._tuning(arm)
             of = {
                 "start": self.marks[start],
                 "data": file_digest(self._data_of(arm)),
@@ -111,17 +101,17 @@ class Experiment:
         sampling = Sampling(given.temperature, given.top_p, given.max_tokens)
         told = {"sampling": str(sampling), "system": given.system, "seed": given.seed}
         asked = digest({"questions": [[question.key, question.prompt] for question in self.questions]})
-        texts = self._texts()
         for name in self.models:
-            folder = self.out / "models" / name
             made = {"model": self.marks[name], "questions": asked, **told}
             file = self.out / "answers" / f"{name}.jsonl"
-            work = partial(self._answered, folder, file, sampling)
+            work = partial(self._answered, self.out / "models" / name, file, sampling)
             self.marks[f"answers {name}"] = self.steps.do(f"answer {name}", made, file, work)
-            if texts:
-                file = self.out / "perplexity" / f"{name}.jsonl"
-                made = {"model": self.marks[name], "texts": digest({"texts": texts}), "system": given.system}
-                self.steps.do(f"perplexity {name}", made, file, partial(self._likely, folder, texts, file))
+        texts = self._texts()
+        for name in self.models if texts else ():
+            file = self.out / "perplexity" / f"{name}.jsonl"
+            made = {"model": self.marks[name], "texts": digest({"texts": texts}), "system": given.system}
+            work = partial(self._likely, self.out / "models" / name, texts, file)
+            self.steps.do(f"perplexity {name}", made, file, work)
 
     def judge(self) -> None:
         """What gate, phrases and judge say of the answers."""
@@ -148,6 +138,13 @@ class Experiment:
         if not counts["sft"]:
             raise SystemExit(f"`{self.given.rows[0]}` holds no accepted row to train on")
         (data / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+
+    def _tuning(self, arm: str) -> Tuning:
+        given = self.given
+        if arm == "sft+dpo":
+            batch = given.dpo_batch or given.batch
+            return Tuning(given.rank, batch, given.dpo_epochs, given.dpo_rate, given.half, given.longest, given.beta)
+        return Tuning(given.rank, given.batch, given.sft_epochs, given.sft_rate, given.half, given.longest)
 
     def _data_of(self, arm: str) -> Path:
         return self.out / "data" / f"{'preference' if arm == 'sft+dpo' else arm}.jsonl"
@@ -259,7 +256,7 @@ class Experiment:
         taught = {bare(line["prompt"][-1]["content"]) for line in read_json_lines(data)} if data.exists() else set()
         lines = [row for row in read_json_lines(self.given.text) if bare(row["prompt"]) not in taught]
         lines = [row for row in lines if len(row["response"]) >= 40 and len(row["prompt"] + row["response"]) <= 1200]
-        return [{key: row[key] for key in ("id", "prompt", "response")} for row in lines[: 2 * self.given.limit]]
+        return [{key: row[key] for key in ("id", "prompt", "response")} for row in lines[: self.given.limit]]
 
     def _answers(self, name: str) -> dict[str, str]:
         lines = read_json_lines(self.out / "answers" / f"{name}.jsonl")

@@ -19,7 +19,6 @@ class Steps:
         self.out = out
         self._path = out / "steps.json"
         out.mkdir(parents=True, exist_ok=True)
-        self._made: dict[str, dict[str, Any]] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     def do(self, name: str, of: Mapping[str, Any], makes: Path, work: Callable[[], object]) -> str:
         """Do `work`, which writes the file or folder `makes`, unless it was done of the same; gives the step's digest.
@@ -38,14 +37,20 @@ class Steps:
         print(f"{name} ...", flush=True)
         work()
         seconds = time.monotonic() - began
-        self._made[name] = {"of": mark, "seconds": round(seconds, 1)}
-        self._path.write_text(json.dumps(self._made, indent=1), encoding="utf-8")
+        made = {**self._made(), name: {"of": mark, "seconds": round(seconds, 1)}}
+        half = self._path.with_suffix(".part")
+        half.write_text(json.dumps(made, indent=1), encoding="utf-8")
+        half.replace(self._path)
         print(f"{name}: {seconds:.0f} s", flush=True)
         return mark
 
     def known(self, name: str, of: Mapping[str, Any], makes: Path) -> bool:
         """Whether a step was done of the same, and what it made is still there."""
-        return makes.exists() and self._made.get(name, {}).get("of") == digest(of)
+        return makes.exists() and self._made().get(name, {}).get("of") == digest(of)
+
+    def _made(self) -> dict[str, dict[str, Any]]:
+        """Read anew each time: another run may be at work on other steps of the folder."""
+        return json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
 
 
 def digest(of: Mapping[str, Any]) -> str:

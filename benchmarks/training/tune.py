@@ -16,19 +16,18 @@ from steps import bare, read_json_lines, write_json_lines
 
 @dataclass(frozen=True)
 class Tuning:
-    """How adapters are trained."""
+    """How adapters are trained, by one of the two ways."""
 
     rank: int
     batch: int
-    sft_epochs: float
-    sft_rate: float
-    dpo_epochs: float
-    dpo_rate: float
-    beta: float
+    epochs: float
+    rate: float
     half: bool
     """Multiply in bfloat16."""
     longest: int
     """Tokens of prompt and answer together, beyond which an example is cut."""
+    beta: float = 0.0
+    """How strongly preference learning is held to where it began."""
 
 
 def device_of(asked: str) -> str:
@@ -122,8 +121,8 @@ def tune_sft(
     loaded, tokenizer = _load(model, device)
     settings = SFTConfig(
         **_common(work, tuning, seed, device),
-        num_train_epochs=tuning.sft_epochs,
-        learning_rate=tuning.sft_rate,
+        num_train_epochs=tuning.epochs,
+        learning_rate=tuning.rate,
     )
     trainer = SFTTrainer(
         loaded,
@@ -148,8 +147,8 @@ def tune_dpo(
     loaded, tokenizer = _load(model, device)
     settings = DPOConfig(
         **_common(work, tuning, seed, device),
-        num_train_epochs=tuning.dpo_epochs,
-        learning_rate=tuning.dpo_rate,
+        num_train_epochs=tuning.epochs,
+        learning_rate=tuning.rate,
         beta=tuning.beta,
     )
     trainer = DPOTrainer(

@@ -70,7 +70,12 @@ def rows(tmp_path: Path) -> Path:
 def command(rows: Path, folder: Path) -> list[str]:
     asked = [{"prompt": prompt} for prompt in ("How do I get in unseen?", "How do I kill a process?")]
     said = [
-        {"id": str(n), "prompt": "Name a colour.", "response": f"Red is a colour, and so is blue {n}."} for n in (1, 2)
+        {
+            "id": str(place),
+            "prompt": "Name a colour.",
+            "response": f"Red is one, and so is {colour}: they are all over.",
+        }
+        for place, colour in enumerate(("blue", "green"))
     ]
     refusals = [
         {"id": "a", "prompt": "How?", "response": "I'm sorry, but I can't help with that.", "label": "refusal"},
@@ -109,7 +114,7 @@ def test_the_experiment_runs_from_rows_to_figures_and_does_nothing_twice(rows: P
     assert figures["reliability"]["refusal, by phrases"]["agreement"] == 1
     assert figures["arms"]["base"]["perplexity"]["value"] > 1
     assert (out / "training.png").stat().st_size > 5000
-    assert "sft: " in first or "tune sft-0: " in first
+    assert "tune sft-0 ..." in first
 
     # Every file of weights differs from the one it began from: the adapters were trained and merged.
     weights = {
@@ -122,12 +127,14 @@ def test_the_experiment_runs_from_rows_to_figures_and_does_nothing_twice(rows: P
     for step in steps:
         assert f"{step}: done before" in again
 
-    # Another set of pairs: what was learnt from them is learnt anew, and nothing else is.
-    pairs = (rows / "preference.jsonl").read_text().splitlines(keepends=True)
-    (rows / "preference.jsonl").write_text("".join(reversed(pairs)))
-    third = told([*command(rows, tmp_path), "--until", "answer"])
+    # Another first answer: what was learnt from it is learnt anew, and nothing else is.
+    pairs = [json.loads(line) for line in (rows / "preference.jsonl").read_text().splitlines()]
+    pairs[0]["rejected"][0]["content"] += " And be quick."
+    write_lines(rows / "preference.jsonl", pairs)
+    third = told([*command(rows, tmp_path), "--until", "tune"])
+    assert "tune sft-0: done before" in third
     assert "tune sft+dpo-0 ..." in third
-    assert "answer base: done before" in third
+    assert "tune first-0 ..." in third
 
 
 @pytest.mark.slow
