@@ -124,6 +124,7 @@ def generate(rows: int, delay_ms: float) -> str:
             print(lines[-1], flush=True)
     head = ["engine", "rows", "rows/s", "of local", "whole command s", "of local", "CPU ms a row", "of local"]
     return (
+        f"The pipeline on the mock:\n\n"
         f"    python benchmarks/ray_engine.py generate --rows {rows} --delay-ms {delay_ms:g}\n\n"
         f"{rows:,} rows x 4 calls of {delay_ms:g} ms; {machine()}\n\n{table(head, lines)}\n\n{about}"
     )
@@ -145,6 +146,7 @@ def restart(rows: int, delay_ms: float) -> str:
                 raise SystemExit(f"ended before it was killed:\n{first.process.communicate()[1][-2000:]}")
             first.process.send_signal(signal.SIGKILL)
             first.process.wait()
+            time.sleep(5)  # until the workers of its cluster have seen that it is gone
             flight = asked(port)["most_open"]
             wall, _ = begin(command).end()
             counts = asked(port)["asked"]
@@ -154,8 +156,9 @@ def restart(rows: int, delay_ms: float) -> str:
             print(lines[-1], flush=True)
     head = ["engine", "rows", "killed at call", "calls", "asked twice", "most in flight", "second run s"]
     return (
+        f"`kill -9` of the command while it is at work, then the same command again:\n\n"
         f"    python benchmarks/ray_engine.py restart --rows {rows} --delay-ms {delay_ms:g}\n\n"
-        f"`kill -9` of the command, the same command again; {machine()}\n\n{table(head, lines)}"
+        f"{machine()}\n\n{table(head, lines)}"
     )
 
 
@@ -212,6 +215,7 @@ def gate(count: int, meaning: int) -> str:
         "of local",
     ]
     return (
+        f"`gate check` of many lines:\n\n"
         f"    python benchmarks/ray_engine.py gate --lines {count} --meaning {meaning}\n\n{machine()}\n\n"
         f"{table(head, lines)}\n\n{'. '.join(about)}."
     )
