@@ -7,6 +7,7 @@ is begun again tells that whoever had it died, and, once lines are judged one by
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 DEATHS = 2
@@ -53,6 +54,7 @@ class Marks:
 
     def _write(self, at: int | None) -> None:
         # Not forced to the disk: it is there for the death of a process, and a machine's is no fault of a line.
-        partial = self._path.with_suffix(".partial")
+        # A name of its own: a worker whose driver was killed may still be at the unit that another has begun.
+        partial = self._path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps({"at": at, "deaths": self._deaths}))
         partial.replace(self._path)
