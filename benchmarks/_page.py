@@ -10,7 +10,8 @@ def write_section(page: Path, title: str, heading: str, text: str) -> None:
     """Put `text` under `## heading` of a page, in the place of what stood there; the page begins with `# title`."""
     old = page.read_text(encoding="utf-8") if page.exists() else f"# {title}\n"
     head, *sections = re.split(r"(?m)^(?=## )", old)
-    new = f"## {heading}\n\n{text.strip()}\n\n"
+    body = text.strip("\n")
+    new = f"## {heading}\n\n{body}\n\n"
     places = [place for place, section in enumerate(sections) if section.startswith(f"## {heading}\n")]
     if places:
         sections[places[0]] = new

@@ -13,6 +13,8 @@ from guard.trials.drafts import read as read_drafts
 from guard.trials.drafts import schema_of as schema_of_drafts
 
 _LONGEST = 1200
+_SPEAKERS = frozenset({"user", "assistant", "用户", "助手"})
+"""A small model gives the form back word for word: these are no messages."""
 _STEPS = re.compile(r"^\s*(?:\d{1,2}[.)]|step\s+\d|第[一二三四五六七八九十]步)", re.IGNORECASE | re.MULTILINE)
 _MOST_STEPS = 2
 """Numbered lines in a request; with more of them a text is a recipe, and no probe holds one."""
@@ -48,6 +50,8 @@ def _talk(given: Any) -> tuple[Message, ...]:
     if not isinstance(given, list) or len(given) % 2 == 0 or len(given) < 3:
         return ()
     if not all(isinstance(turn, str) and 0 < len(turn.strip()) <= _LONGEST for turn in given):
+        return ()
+    if given[-1].strip().casefold() in _SPEAKERS:
         return ()
     return tuple(Message("assistant" if place % 2 else "user", turn.strip()) for place, turn in enumerate(given))
 

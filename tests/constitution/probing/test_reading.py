@@ -22,6 +22,7 @@ def test_conversations_begin_and_end_with_the_user():
     assert [message.role for message in talk] == ["user", "assistant", "user"]
     assert schema_of(4, 3)["properties"]["texts"]["items"]["minItems"] == 5
     assert read("no json", 2, 2) == []
+    assert read(json.dumps({"texts": [["user", "assistant", "User"]]}), 1, 2) == []  # the form, given back
 
 
 @pytest.mark.parametrize(
