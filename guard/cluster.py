@@ -6,8 +6,11 @@ Ray is an extra (`pip install 'wardlaw[ray]'`) and is imported here and in the m
 from __future__ import annotations
 
 import logging
+import math
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +46,10 @@ class Cluster:
         """The label selector of what must run on this process's node, since it reads its files."""
         return {"ray.io/node-id": self.driver}
 
+    def share(self, workers: int) -> float:
+        """Processors for each of so many workers, so that all of them fit: Ray counts in ten thousandths."""
+        return 1.0 if self.cpus >= workers else math.floor(10_000 * self.cpus / workers) / 10_000
+
 
 @contextmanager
 def connected(address: str | None = None, *, cpus: int | None = None) -> Iterator[Cluster]:
@@ -72,10 +79,14 @@ def connected(address: str | None = None, *, cpus: int | None = None) -> Iterato
     else:
         _knock(address)
         options["address"] = address
+    heard = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
     except (ConnectionError, TimeoutError, ValueError, RuntimeError, OSError) as error:
         raise _explained(address, error) from error
+    finally:
+        if heard is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, heard)  # Ray sets one that ends the process without a word
     _divert(ray)
     try:
         yield _seen(ray, begun=address is None)

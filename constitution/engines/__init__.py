@@ -26,8 +26,8 @@ class Where:
     """Of a cluster; None begins one on this machine."""
     workers: int | None = None
     """Processes; by default one a processor, or one a GPU where a model runs in the worker itself."""
-    gpus: float = 0.0
-    """GPUs of a worker, for models that run in it."""
+    gpus: float | None = None
+    """GPUs of a worker; by default one where a model runs in it and the cluster has any."""
 
 
 class Engine(Protocol):

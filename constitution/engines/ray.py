@@ -6,12 +6,12 @@ See constitution/sharded for the pieces, docs/scale.md for what it is for.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from constitution.calls import BudgetSpent
 from constitution.duplicates import REASON, reject_duplicates
@@ -19,16 +19,19 @@ from constitution.engines import EngineError, Where
 from constitution.export import export
 from constitution.formats.files import write_text
 from constitution.generate import REMOTE_ROWS, Generation, Outcome
+from constitution.input import expanded
 from constitution.output import keep_output, read_output
 from constitution.row_file import FILE
 from constitution.run import locked
 from constitution.settings import Settings
-from constitution.sharded.board import Board, Reading, State, show
-from constitution.sharded.leftovers import Leftovers, clear, next_session, settle
-from constitution.sharded.parcel import Done, size_of, unpacked
+from constitution.sharded.board import Board
+from constitution.sharded.drive import Drive, drawn, gave_up
+from constitution.sharded.leftovers import Leftovers, next_session, settle
+from constitution.sharded.parcel import Done, size_of
 from constitution.sharded.plan import MARK, Plan
 from constitution.sharded.reader import FINISHED, Reader, index_finished
 from constitution.sharded.shards import Shards, made_in
+from constitution.sharded.state import Reading, State, show
 from constitution.sharded.worker import PARCELS, Worker
 from guard.cluster import Cluster, connected
 from guard.models.base import Usage
@@ -82,19 +85,26 @@ class RayGeneration(Generation):
             spent = None
             try:
                 await self._rows(plan, left)
-                clear(settings.out, plan.session)
-            except BudgetSpent as error:
-                spent = error
+            except BudgetSpent:
+                spent = self._budget_spent()
             finally:
                 self.meter.loading = False
                 (settings.out / MARK).unlink(missing_ok=True)
                 (settings.out / FINISHED).unlink(missing_ok=True)
-                settle(settings.out)  # what stopped workers had finished
+                settle(settings.out, session=plan.session)  # what stopped workers had finished
                 self.tally.accepted, self.tally.rejected = made_in(settings.out, plan.session)
             with closing(Shards(settings.out, read_only=False)) as shards:
                 reject_duplicates(shards)
                 exported = export(settings.out, shards, names=settings.formats, given=settings.output)
                 return Outcome(exported, shards.reasons().get(REASON, 0), spent)
+
+    def _budget_spent(self) -> BudgetSpent:
+        """In the figures of the run: a worker knows only of what was lent to it."""
+        return BudgetSpent(
+            f"the budget of {self.settings.max_tokens_total or 0:,} tokens is spent: {self.meter.spent:,} are used,"
+            " and the rest is too little for all the calls that were to go out",
+            "run again with a larger --max-tokens-total; finished calls are not asked again",
+        )
 
     def _plan(self) -> Plan:
         settings = self.settings
@@ -121,29 +131,38 @@ class RayGeneration(Generation):
         with connected(self._where.address) as cluster:
             workers = self._workers(cluster)
             size = size_of(self.total, workers)
-            board, dones = _started(plan, left, cluster, workers, size, self.meter.before, self._where.gpus)
-            drive = _Drive(dones)
+            board, dones = _started(plan, left, cluster, workers, size, self.meter.before, self._gpus(cluster))
+            drive = Drive(dones)
             try:
                 while not drive.ended.is_set():
                     await asyncio.to_thread(drive.ended.wait, _LOOK_S)
-                    state: State = await board.state.remote()
-                    self._show(state)
+                    self._show(state := await _state(board))
                     if state.hopeless:
-                        raise WardlawError(
-                            state.hopeless, "see the logs of the workers (in /tmp/ray), mend it and run again"
-                        )
-                self._show(await board.state.remote())
+                        hint = "see the logs of the workers (in /tmp/ray), mend it and run again"
+                        raise WardlawError(state.hopeless, hint)
             finally:
                 drive.stop()
+            self._show(await _state(board))
             drive.tell()
 
     def _workers(self, cluster: Cluster) -> int:
         if self._where.workers is not None:
             return self._where.workers
-        in_process = any(name.startswith(_IN_PROCESS) for name in self.settings.models.values())
-        return max(1, cluster.gpus if in_process else cluster.cpus)
+        return max(1, cluster.gpus if self._computes else cluster.cpus)
+
+    def _gpus(self, cluster: Cluster) -> float:
+        """GPUs of a worker: Ray hides all others from it."""
+        if self._where.gpus is not None:
+            return self._where.gpus
+        return 1.0 if self._computes and cluster.gpus else 0.0
+
+    @property
+    def _computes(self) -> bool:
+        """Whether models run in the workers."""
+        return any(name.startswith(_IN_PROCESS) for name in self.settings.models.values())
 
     def _show(self, state: State) -> None:
+        """Put the board's figures where a display reads them."""
         show(state, self.tally)
         meter, cost = self.meter, state.cost
         meter.usage = Usage(cost.prompt, cost.completion)
@@ -157,49 +176,18 @@ class RayGeneration(Generation):
         given.mixture = state.reading.mixture
 
 
-class _Drive:
-    """Draws what comes of the parcels on a thread: Ray Data works only while somebody draws."""
+async def _state(board: Any) -> State:
+    """What the board says.
 
-    def __init__(self, dones: Iterator[Done]) -> None:
-        self.ended = threading.Event()
-        self._dones = dones
-        self._stopped = False
-        self._spent: WardlawError | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._draw, name="wardlaw-ray", daemon=True)
-        self._thread.start()
+    Raises:
+        EngineError: it is gone.
+    """
+    from ray.exceptions import RayError
 
-    def _draw(self) -> None:
-        try:
-            for done in self._dones:
-                if done.error is not None:
-                    self._error = done.error
-                if done.spent is not None:
-                    self._spent = done.spent
-                if self._stopped or not done.whole:
-                    break
-        except BaseException as error:  # told on the other thread
-            self._error = error
-        finally:
-            self.ended.set()
-
-    def stop(self) -> None:
-        """Draw no more."""
-        self._stopped = True
-
-    def tell(self) -> None:
-        """Raise what ended the run before its end.
-
-        Raises:
-            BudgetSpent, WardlawError: as a worker, or the reader, told it.
-        """
-        if isinstance(self._error, WardlawError):
-            raise self._error
-        if self._error is not None:
-            what = " ".join(str(self._error).split())
-            raise EngineError(f"Ray gave up: {what[:400]}", "see its logs in /tmp/ray; run again to go on") from None
-        if self._spent is not None:
-            raise BudgetSpent(self._spent.what, self._spent.hint)
+    try:
+        return cast("State", await board.state.remote())
+    except RayError as error:
+        raise gave_up(error) from error
 
 
 def _started(
@@ -211,11 +199,16 @@ def _started(
 
     from constitution.sharded.source import Parcels
 
-    board = ray.remote(num_cpus=0, label_selector=cluster.driver_only)(Board).remote(plan, workers, spent)
+    board = ray.remote(num_cpus=0, label_selector=cluster.driver_only)(Board).remote(
+        plan, workers, spent, str(Path.cwd())
+    )
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # one parcel a block: a worker takes them one by one, as it gets free
-    source = Parcels(Reader(plan, size, left.calls, _Teller(board)), str(Path.cwd()))
+    # Patterns stand for the files of now: a reader that began anew among others would cut other parcels.
+    files = {"prompts": tuple(expanded(plan.settings.prompts)), "benign": tuple(expanded(plan.settings.benign))}
+    given = replace(plan, settings=plan.settings.model_copy(update=files))
+    source = Parcels(Reader(given, size, left.calls, _Teller(board)), str(Path.cwd()))
     parcels: Dataset = read_datasource(source, num_cpus=0, label_selector=cluster.driver_only)
     done = parcels.map_batches(
         Worker,
@@ -224,16 +217,10 @@ def _started(
         compute=ActorPoolStrategy(
             size=workers, max_tasks_in_flight_per_actor=PARCELS, max_concurrent_calls_per_actor=PARCELS
         ),
-        num_cpus=1 if cluster.cpus >= workers else cluster.cpus / workers,
+        num_cpus=cluster.share(workers),
         num_gpus=gpus,
     )
-    return board, _drawn(done)
-
-
-def _drawn(done: Any) -> Iterator[Done]:
-    for batch in done.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
-        for data in batch.column("done").to_pylist():
-            yield unpacked(data)
+    return board, drawn(done)
 
 
 class _Teller:

@@ -8,7 +8,9 @@ work.py        one parcel worked through: its own row store while it lasts, one 
 parcel_store.py  that store, which also knows at which row a worker died
 shards.py      the finished rows of a folder
 leftovers.py   what an earlier run left unfinished: finished rows are put into shards, finished calls are found again
-board.py       an actor on the driver's node: what the folder may take, the budget, how far all are
+board.py       an actor on the driver's node: what the folder may take, the budget, who is given up
+drive.py       what draws the parcels through the workers, on the driver
+state.py       how far all are: what workers and reader tell the board, and what it tells the driver
 meter.py       a meter whose budget is lent by the board
 
 In the output folder: `rows/*.parquet`, the shards; `work/NAME/rows.sqlite`, the stores of parcels at work.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from constitution.row_file import FILE
-from constitution.sharded.parcel_store import ParcelStore
-from constitution.sharded.plan import WORK
-from constitution.sharded.shards import shards_of, write_shard
+from constitution.row_file import FILE, StoreError
+from constitution.sharded.parcel_store import GONE, ParcelStore
+from constitution.sharded.plan import ROWS, WORK
+from constitution.sharded.shards import HALF, ids_in, shards_of
 
 
 @dataclass(slots=True)
@@ -23,42 +23,74 @@ class Leftovers:
     """Tokens of those calls."""
 
 
-def settle(folder: Path) -> Leftovers:
+def settle(folder: Path, *, session: str = "") -> Leftovers:
     """Put the finished rows of parcels at work into shards, and say what else lies there. No worker may be at work.
+
+    What a store holds of rows that are finished elsewhere is dropped, and with it a store that has nothing else: a row
+    stands in one shard, and its calls are counted once.
 
     Args:
         folder: the output folder, locked.
+        session: the run after which it is done, where all was settled before it.
 
     Raises:
-        StoreError: a store is damaged, or a shard cannot be written.
+        StoreError: a store or a shard is damaged, or a shard cannot be written.
     """
     left = Leftovers()
+    homes = _homes(folder, session)
     for path in stores(folder):
         name = path.parent.name
-        with closing(ParcelStore(path.parent)) as store:
-            write_shard(folder, name, store.placed(), store.run)
+        with closing(_opened(path.parent)) as store:
+            store.forget({row for row in store.known() if homes.get(row, name) != name})
+            store.put_away(folder, name)
             unfinished = store.unfinished()
             left.calls.update(dict.fromkeys(unfinished, name))
             left.tokens += store.tokens_of(unfinished)
-            keep = bool(unfinished or store.failures())
-        if not keep:
-            shutil.rmtree(path.parent)
+            if not (unfinished or store.failures()):
+                store.drop()
+    work = folder / WORK
+    for gone in work.glob(f"{GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)
+    for half in (folder / ROWS).glob(HALF):
+        half.unlink(missing_ok=True)
+    with suppress(OSError):  # there is none, or something is left in it
+        work.rmdir()
     return left
 
 
-def clear(folder: Path, session: str) -> None:
-    """After a run that went through its whole input: drop the stores of earlier runs; what was of use was carried."""
+def _homes(folder: Path, session: str) -> dict[str, str]:
+    """Id of a row of which stores hold anything -> the shard or store in which it is finished.
+
+    For one that is finished nowhere it is the last store that holds calls for it: it took over those of the others.
+    """
+    homes: dict[str, str] = {}
+    finished: dict[str, str] = {}
     for path in stores(folder):
-        if not path.parent.name.startswith(f"{session}-"):
-            shutil.rmtree(path.parent)
-    work = folder / WORK
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
+        with closing(_opened(path.parent)) as store:
+            homes.update(dict.fromkeys(store.known(), path.parent.name))
+            finished.update(dict.fromkeys(store.finished(), path.parent.name))
+    homes |= finished
+    if homes:
+        for path in shards_of(folder):
+            if path.name.startswith(session):
+                homes.update(dict.fromkeys(homes.keys() & ids_in(path), path.stem))
+    return homes
+
+
+def _opened(folder: Path) -> ParcelStore:
+    try:
+        return ParcelStore(folder)
+    except StoreError as error:
+        if "damaged" not in error.what:
+            raise
+        raise StoreError(
+            error.what, f"remove `{folder}` and run again: what it holds of its rows is made anew"
+        ) from error
 
 
 def stores(folder: Path) -> list[Path]:
     """The stores of parcels, in order."""
-    return sorted((folder / WORK).glob(f"*/{FILE}"))
+    return sorted(path for path in (folder / WORK).glob(f"*/{FILE}") if not path.parent.name.startswith(GONE))
 
 
 def next_session(folder: Path) -> str:

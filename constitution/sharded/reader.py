@@ -15,10 +15,11 @@ from pathlib import Path
 from constitution.drawn import Drawn
 from constitution.input import Input
 from constitution.prompt import Prompt
-from constitution.sharded.board import Reading
+from constitution.row_file import StoreError
 from constitution.sharded.parcel import Parcel, told
 from constitution.sharded.plan import Plan
 from constitution.sharded.shards import finished_ids
+from constitution.sharded.state import Reading
 from rules.errors import WardlawError
 
 FINISHED = ".finished.sqlite"
@@ -30,17 +31,20 @@ def index_finished(folder: Path) -> None:
     """Write down which rows are finished, for the reader.
 
     Raises:
-        StoreError: a shard is damaged.
+        StoreError: a shard is damaged, or the folder cannot be written.
     """
     path = folder / FINISHED
     path.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = OFF")  # made anew by every run
-        db.execute("PRAGMA journal_mode = OFF")
-        db.execute("CREATE TABLE finished (id TEXT PRIMARY KEY, constitution TEXT, run TEXT) WITHOUT ROWID")
-        db.execute("BEGIN")
-        db.executemany("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", finished_ids(folder))
-        db.execute("COMMIT")
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = OFF")  # made anew by every run
+            db.execute("PRAGMA journal_mode = OFF")
+            db.execute("CREATE TABLE finished (id TEXT PRIMARY KEY, constitution TEXT, run TEXT) WITHOUT ROWID")
+            db.execute("BEGIN")
+            db.executemany("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", finished_ids(folder))
+            db.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"`{path}` cannot be written ({error})", "make room and run the same command again") from error
 
 
 class Reader:
@@ -68,7 +72,12 @@ class Reader:
                 if len(prompts) == self._size:
                     yield self._parcel(number, prompts)
                     number, prompts = number + 1, []
-        except WardlawError as error:
+        except OSError as error:  # a file went while it was read
+            what = f"the prompts cannot be read on: {error.strerror or error}"
+            what += f" (`{error.filename}`)" if error.filename else ""
+            yield Parcel(self._name(number), (), error=WardlawError(what, "mend that and run the same command again"))
+            return
+        except Exception as error:  # whatever it is, it has to reach the driver, which ends the run with it
             yield Parcel(self._name(number), (), error=told(error))
             return
         if prompts:

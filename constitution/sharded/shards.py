@@ -11,30 +11,36 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from constitution.row import Row, Source
 from constitution.row_file import FILE, StoreError
-from constitution.sharded.plan import ROWS, WORK
+from constitution.sharded.plan import MARK, ROWS, WORK
 from constitution.store import Counts, RowStore
 from guard.models.base import Usage
 
 CHANGED = "changed.sqlite"
 """Beside the shards: rows that stand otherwise than in their shard."""
+_NAME = "[0-9]*-[0-9]*"
+"""What parcels are called, and so their stores and shards."""
+HALF = ".*.partial"
+"""What shards are called while they are written; those of killed workers stay so."""
 _BATCH = 256
 _COLUMNS = ("position", "id", "status", "reason", "rules", "prompt_tokens", "completion_tokens", "row")
 
 
 def is_sharded(folder: Path) -> bool:
-    """Whether the rows of `folder` lie in shards."""
-    return not (folder / FILE).exists() and ((folder / ROWS).is_dir() or (folder / WORK).is_dir())
+    """Whether the rows of `folder` lie in shards, or will; a folder may have a `work` of its own."""
+    if (folder / FILE).exists():
+        return False
+    return (folder / MARK).exists() or bool(shards_of(folder)) or any((folder / WORK).glob(f"{_NAME}/{FILE}"))
 
 
 def shards_of(folder: Path) -> list[Path]:
     """The shards of a folder, in the order in which they are read: by run, then by place in its input."""
-    return sorted(path for path in (folder / ROWS).glob("*.parquet") if not path.name.startswith("."))
+    return sorted((folder / ROWS).glob(f"{_NAME}.parquet"))
 
 
 def write_shard(folder: Path, name: str, rows: Iterable[Sequence[Any]], run: str) -> int:
@@ -72,11 +78,33 @@ def write_shard(folder: Path, name: str, rows: Iterable[Sequence[Any]], run: str
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StoreError(
             f"`{path}` cannot be written: {error.strerror or error}", "make room and run the same command again"
         ) from error
     return len(listed)
+
+
+def read_shard(folder: Path, name: str) -> Iterator[tuple[Any, ...]]:
+    """The columns of every row in the shard `name`, as `write_shard` takes them; none where there is no such shard.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    path = folder / ROWS / f"{name}.parquet"
+    if path.exists():
+        for batch in _batches(path, list(_COLUMNS)):
+            yield from zip(*(batch.column(column).to_pylist() for column in _COLUMNS), strict=True)
+
+
+def ids_in(path: Path) -> set[str]:
+    """Ids of the rows in a shard.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    return {row for batch in _batches(path, ["id"]) for row in batch.column("id").to_pylist()}
 
 
 def finished_ids(folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -222,19 +250,36 @@ class Shards:
                 changed = self._changed_of(ids)
                 for found, text, of in zip(ids, rows, rules, strict=True):
                     if row_id is None or found.startswith(row_id):
-                        yield changed.get(found, text), of
+                        yield (changed[found] if _same(changed.get(found), text) else text), of
 
     def _changed_of(self, ids: Sequence[str]) -> dict[str, str]:
         if self._changed is None:
             return {}
-        marks = ", ".join("?" * len(ids))
-        # S608: only question marks are put into the text.
-        return dict(self._changed.execute(f"SELECT id, row FROM changed WHERE id IN ({marks})", list(ids)))  # noqa: S608
+        query = "SELECT id, row FROM changed WHERE id IN (SELECT value FROM json_each(?))"
+        try:
+            return dict(self._changed.execute(query, (json.dumps(ids),)))
+        except sqlite3.Error as error:
+            path = self._folder / CHANGED
+            raise StoreError(f"`{path}` is damaged ({error})", "remove it and export again") from error
 
     def _at_work(self) -> Iterator[RowStore]:
-        for path in sorted((self._folder / WORK).glob(f"*/{FILE}")):
-            with closing(RowStore(path.parent, read_only=True)) as store:
+        for path in sorted((self._folder / WORK).glob(f"{_NAME}/{FILE}")):
+            try:
+                store = RowStore(path.parent, read_only=True)
+            except StoreError:
+                if path.exists():
+                    raise
+                continue  # its parcel was finished this moment
+            with closing(store):
                 yield store
+
+
+def _same(changed: str | None, text: str) -> bool:
+    """Whether a changed row is of the very row in the shard: one that was lost may have been made anew since."""
+    if changed is None:
+        return False
+    one, other = json.loads(changed), json.loads(text)
+    return all(one[key] == other[key] for key in ("started", "finished", "final"))
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
@@ -243,6 +288,8 @@ def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
 
     try:
         with pq.ParquetFile(path) as file:
+            if missing := set(columns).difference(file.schema_arrow.names):
+                raise KeyError(f"no column `{min(missing)}`")
             yield from file.iter_batches(batch_size=_BATCH, columns=columns)
     except (pa.ArrowException, OSError, KeyError) as error:
         what = " ".join(str(error).split())[:200]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import asyncio
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.loop import Loop, LoopSettings
@@ -17,13 +17,12 @@ from constitution.run import Determined
 from constitution.sharded.parcel import Done, Parcel, told
 from constitution.sharded.parcel_store import ParcelStore
 from constitution.sharded.plan import WORK, Plan
-from constitution.sharded.shards import write_shard
 from guard.gate import Gate
 from guard.models.base import ChatModel, ModelError, ModelUnavailable
 from rules.errors import WardlawError
 
 ALONE, GIVEN_UP = 2, 3
-"""Workers that died while a row was at work: from the first on it is worked on alone, at the second it is put aside."""
+"""Deaths of workers, or of models in them, at a row: from so many on it is worked on alone, from so many put aside."""
 
 
 @dataclass(slots=True)
@@ -36,6 +35,8 @@ class Tools:
     models: Mapping[ModelRole, ChatModel]
     gate: Gate
     meter: Meter
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the parcel that has a row at work at which workers died."""
 
 
 class _Free:
@@ -64,8 +65,9 @@ class _Noted:
         self._store.begin(prompt.id)
         try:
             return await self._loop.run(prompt)
-        except ModelError:
-            self._store.end(prompt.id)  # it is put aside, and no worker dies at it
+        except ModelError as error:
+            if not (isinstance(error, ModelUnavailable) and error.endpoint_down):
+                self._store.end(prompt.id)  # it is put aside, and nothing dies at it
             raise
 
 
@@ -86,24 +88,26 @@ class Work:
             ModelUnavailable: a model that runs in this process broke. What is finished is kept.
         """
         try:
-            with closing(ParcelStore(self._folder)) as store:
+            # On a thread: one that was given up may still have it, and the worker's other parcels are not to wait.
+            store = await asyncio.to_thread(ParcelStore, self._folder)
+            with closing(store):
                 done = await self._through(store)
                 if done.whole:
-                    # Anew from the store, also where a worker that died had written it: the rows may be more now.
-                    write_shard(self._tools.plan.out, self.parcel.name, store.placed(), self._tools.run_digest)
+                    store.put_away(self._tools.plan.out, self.parcel.name)
+                    if not done.failed:
+                        store.drop()
+                return done
         except ModelUnavailable as error:
             if any(model.local for model in self._tools.models.values()):
                 raise
             return self._done(error=told(error))
         except Exception as error:  # whatever it is, it has to reach the driver, which ends the run with it
             return self._done(error=told(error))
-        if done.whole and not done.failed:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        return done
 
     async def _through(self, store: ParcelStore) -> Done:
         tools, parcel = self._tools, self.parcel
         store.run = tools.run_digest
+        store.take_back(tools.plan.out, parcel.name)
         finished = store.finished()
         todo = [(position, prompt) for position, prompt in parcel.prompts if prompt.id not in finished]
         for status in (row.status for row in store.rows()):
@@ -115,13 +119,15 @@ class Work:
         alone = [item for item in todo if ALONE <= deaths.get(item[1].id, 0) < GIVEN_UP]
         for _, prompt in todo:
             if deaths.get(prompt.id, 0) >= GIVEN_UP:
-                what = f"{deaths[prompt.id]} workers died while it was at work"
+                what = f"{deaths[prompt.id]} workers, or models in them, died while it was at work"
                 store.keep_failure(prompt.id, prompt.source, what)
                 self.tally.failed += 1
                 self.tally.last_failure = what
         try:
             await self._machine(store, tools.plan.concurrency).work(iter(together))
-            await self._machine(store, 1).work(iter(alone))
+            if alone:
+                async with tools.alone:  # in the whole worker: what dies with a row is taken for guilty
+                    await self._machine(store, 1).work(iter(alone))
         except BudgetSpent as error:
             return self._done(spent=told(error))
         return self._done()

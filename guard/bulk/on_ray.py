@@ -71,7 +71,7 @@ def dones(
             fn_constructor_args=(str(plan.folder), _kept(plan), cwd),
             batch_size=1,
             compute=ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=_AHEAD),
-            num_cpus=1 if cluster.cpus >= count else cluster.cpus / count,
+            num_cpus=cluster.share(count),
             num_gpus=gpus,
         )
         try:

@@ -35,5 +35,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def gpus_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--gpus`."""
     return click.option(
-        "--gpus", type=click.FloatRange(0), default=0.0, help="GPUs of a worker, for a model that runs in it."
+        "--gpus",
+        type=click.FloatRange(0),
+        help="GPUs of a worker.  [default: 1 where a model runs in it and the cluster has any]",
     )(command)

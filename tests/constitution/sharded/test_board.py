@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
 from constitution.calls import BudgetSpent
 from constitution.pipeline import Tally
 from constitution.run import read_runs
-from constitution.sharded.board import Board, Cost, Progress, Reading, show
+from constitution.sharded.board import Board
 from constitution.sharded.meter import LENT_AT_ONCE, LentMeter
 from constitution.sharded.parcel import Done
+from constitution.sharded.state import Cost, Progress, Reading, show
 from guard.models.base import Usage
 
 
@@ -38,6 +42,46 @@ async def test_a_meter_borrows_as_it_needs_and_ends_the_run_where_it_gets_nothin
     meter.give_back(60)
     with pytest.raises(BudgetSpent):
         await meter.reserve(1)
+
+
+async def test_rows_that_begin_together_borrow_what_they_need_and_no_more():
+    asked = []
+
+    async def lend(tokens: int) -> int:
+        asked.append(tokens)
+        await asyncio.sleep(0)
+        return max(tokens, LENT_AT_ONCE)
+
+    meter = LentMeter(budget=0, lend=lend)
+    await asyncio.gather(*(meter.reserve(1_000) for _ in range(20)))
+    assert len(asked) == 3
+    assert meter.reserved == 20_000
+
+
+def test_calls_of_a_worker_that_fell_silent_are_not_in_flight(plan):
+    now = [0.0]
+    board = Board(plan(), workers=2, spent=0, clock=lambda: now[0])
+    board.note("w1", Cost(calls=5, in_flight=4), {})
+    now[0] = 60.0
+    board.note("w2", Cost(calls=7, in_flight=3), {})
+    assert (board.state().cost.calls, board.state().cost.in_flight) == (12, 3)
+
+
+def test_a_parcel_that_died_at_once_is_no_row_finished(plan):
+    board = Board(plan(), workers=1, spent=0)
+    for number in range(6):
+        board.hello()
+        board.note(f"w{number}", Cost(), {f"p{number}": Progress(open=3)})
+    assert "began 6 times" in board.state().hopeless
+
+
+def test_paths_in_the_settings_count_from_the_drivers_folder(plan, determined, tmp_path, monkeypatch):
+    """The board lives in a process of the cluster, which stands elsewhere."""
+    (tmp_path / "own.yaml").write_text("")
+    made = plan(rules=("own.yaml",))
+    monkeypatch.chdir("/")
+    Board(made, 1, 0, str(tmp_path)).admit(determined())
+    assert json.loads((made.out / "settings.json").read_text())["rules"] == ["../own.yaml"]
 
 
 def test_a_parcel_that_is_told_twice_counts_once_and_one_taken_up_again_replaces_what_it_was(plan):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from constitution.sharded.board import Reading
 from constitution.sharded.parcel import LARGEST, SMALLEST, Parcel, packed, size_of, unpacked
 from constitution.sharded.reader import Reader, index_finished
 from constitution.sharded.shards import write_shard
+from constitution.sharded.state import Reading
 
 
 def kept(plan, row_with, *prompt_ids: str) -> None:

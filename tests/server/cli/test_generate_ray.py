@@ -112,7 +112,7 @@ def test_one_poison_prompt_is_put_aside_and_the_others_become_rows(work, ray, ra
     code, said, err = ended(work.start(*ray))
     assert code == 1, said + err
     assert len(before) == 3
-    assert "3 workers died while it was at work" in said + err
+    assert "3 workers, or models in them, died while it was at work" in said + err
     assert len(rows_of(work.out)) == 30
     with closing(open_rows(work.out)) as rows:
         (failure,) = rows.failures()
