@@ -103,6 +103,8 @@ class RayCluster:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[RayCluster]:
     """A real cluster, started once: 4 to 10 seconds."""
+    import psutil
+
     # Not below tmp_path: the path of a socket may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     ours = {
@@ -138,11 +140,16 @@ def ray_cluster() -> Iterator[RayCluster]:
             import psutil
 
             everything = psutil.Process(process.pid).children(recursive=True)
+            every = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # on a busy machine; its processes would stay without it
                 process.kill()
+                process.wait()
+            for each in every:
+                with suppress(psutil.Error):
+                    each.kill()
                 process.wait()
             for each in everything:
                 with suppress(psutil.NoSuchProcess):
