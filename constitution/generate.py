@@ -31,6 +31,7 @@ from guard.gate import Gate
 from guard.language import load_statistics
 from guard.models import open_model
 from guard.models.base import ChatModel
+from guard.models.pool import PoolModel
 from rules.schema import Constitution
 
 _LOCAL_ROWS = 8
@@ -73,6 +74,7 @@ class Generation:
         self.input = self._open()
         self.total = self._count()
         """Prompts to come, None where that is not known."""
+        self._models: tuple[ChatModel, ...] = ()
 
     @property
     def skipped(self) -> Skipped:
@@ -83,6 +85,14 @@ class Generation:
     def mixture(self) -> Mixture:
         """How the mixing of harmless prompts went; filled while the run goes on."""
         return self.input.mixture
+
+    @property
+    def endpoints(self) -> tuple[int, int] | None:
+        """Endpoints of pools that take calls, and all there are; None where no model is a pool that was looked at."""
+        told = [each for model in self._models if isinstance(model, PoolModel) for each in model.endpoints()]
+        if all(each.state == "new" for each in told):
+            return None
+        return sum(each.usable for each in told), len(told)
 
     async def run(self) -> Outcome:
         """Make the rows and write the files.
@@ -177,6 +187,7 @@ class Generation:
                 async with on_thread(partial(open_model, name, concurrency=calls)) as model:
                     stack.push_async_callback(model.close)
                 opened[name] = model
+            self._models = tuple(opened.values())
             async with on_thread(
                 partial(Gate.build, self.constitution, encoder=settings.encoder, thorough=True)
             ) as gate:

@@ -14,6 +14,8 @@ from guard.models.base import ModelConfigError
 State = Literal["new", "up", "trial", "out", "wrong"]
 """`new`: not checked yet; `trial`: it answers checks again, and is sent one call to see; `out`: it does not answer;
 `wrong`: it answers, and cannot be used: another model, other weights, a key refused."""
+USABLE = frozenset[State]({"up", "trial"})
+"""In which calls are sent."""
 
 _FAILURES = 3
 """Calls, or checks, that fail in a row until an endpoint is left out."""
@@ -48,7 +50,7 @@ class Breaker:
     @property
     def usable(self) -> bool:
         """Whether calls may be sent."""
-        return self.state in ("up", "trial")
+        return self.state in USABLE
 
     @property
     def rests_s(self) -> float:

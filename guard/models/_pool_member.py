@@ -13,7 +13,7 @@ from datetime import datetime
 
 from guard.models._endpoint import Endpoint
 from guard.models._patience import Passing
-from guard.models._pool_breaker import Breaker, State
+from guard.models._pool_breaker import USABLE, Breaker, State
 from guard.models._pool_prefix import Beginnings
 from guard.models._responses import BrokeOff, pieces_of
 from guard.models.base import Ask, ModelConfigError, ModelError, Piece, Reply
@@ -42,6 +42,11 @@ class EndpointTold:
     """Median seconds of the last answers (of a stream: to its first piece); None where there is none."""
     reused: float | None
     """Share of the text sent that the endpoint had lately, so that its prefix cache may hold it; None before any."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls are sent to it."""
+        return self.state in USABLE
 
 
 class Member:

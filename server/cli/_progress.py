@@ -45,6 +45,8 @@ class View:
     meter: Meter
     total: int | None
     prices: Prices
+    endpoints: Callable[[], tuple[int, int] | None] = lambda: None
+    """How many endpoints of a pool take calls, and how many there are; None where there is no pool."""
 
     @property
     def seconds(self) -> float:
@@ -77,6 +79,11 @@ class View:
         rate = self.meter.usage.completion / self.seconds
         return f"{rate:,.0f} tokens/s out, {self.meter.in_flight} calls in flight"
 
+    def up(self) -> str:
+        """`3 of 4 up`; empty where there is no pool."""
+        endpoints = self.endpoints()
+        return "" if endpoints is None else f"{endpoints[0]} of {endpoints[1]} up"
+
     def left(self) -> str:
         """The time to go, from the pace so far."""
         if self.total is None or not self.tally.finished:
@@ -104,7 +111,8 @@ class View:
         """All of it in one line."""
         if self.meter.loading:
             return _LOADING
-        return f"{self.rows()}; {self.speed()}; left {self.left()}; tokens {self.cost()}"
+        endpoints = f"endpoints {up}; " if (up := self.up()) else ""
+        return f"{self.rows()}; {self.speed()}; {endpoints}left {self.left()}; tokens {self.cost()}"
 
     def table(self) -> Table:
         """All of it as a small block."""
@@ -121,6 +129,8 @@ class View:
             grid.add_row("", ProgressBar(total=self.total, completed=min(self.done, self.total), width=48))
         grid.add_row("rows", self.rows())
         grid.add_row("speed", self.speed())
+        if up := self.up():
+            grid.add_row("endpoints", up)
         grid.add_row("left", self.left())
         grid.add_row("tokens", self.cost())
         if self.tally.last_failure:

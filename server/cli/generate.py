@@ -161,7 +161,7 @@ def command(**given: Any) -> int:
 
         generation = open_engine(engine).generation(_settings(given), constitution, Where(address, workers, gpus))
     settings = generation.settings
-    view = View(generation.tally, generation.meter, generation.total, prices)
+    view = View(generation.tally, generation.meter, generation.total, prices, lambda: generation.endpoints)
     outcome = run(
         generation.run(),
         shown(view, quiet=quiet),

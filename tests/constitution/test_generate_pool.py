@@ -18,6 +18,7 @@ from constitution.row import ROLES
 from constitution.settings import Settings
 from constitution.store import RowStore
 from rules import load
+from server.cli._progress import Prices, View
 
 ROOT = Path(__file__).parents[2]
 ROWS = 60
@@ -61,13 +62,17 @@ async def test_a_run_over_a_pool_finishes_every_row_though_a_server_is_killed(tw
         concurrency=16,
     )
     generation = Generation(settings, load(ROOT / "benchmarks/rules.yaml").constitution)
+    view = View(generation.tally, generation.meter, generation.total, Prices(), lambda: generation.endpoints)
+    assert "endpoints" not in view.line(), "none was looked at yet"
     run = asyncio.create_task(generation.run())
     async with asyncio.timeout(30):
         while len(lines(log_b, "+")) < 40 or len(lines(log_b, "+")) - len(lines(log_b, "-")) < 4:
             assert not run.done()
             await asyncio.sleep(0.005)
+    assert "; endpoints 2 of 2 up; " in view.line()
     os.kill(dying.pid, signal.SIGKILL)
     await run
+    assert "; endpoints 1 of 2 up; " in view.line()
     assert generation.tally.finished == ROWS
     assert generation.tally.failed == 0
     store = RowStore(settings.out)
