@@ -13,6 +13,7 @@ measure on. Whatever is near a text that is measured on is taken out first.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import sys
@@ -47,8 +48,9 @@ from rules.load import load
 from rules.schema import Constitution
 
 SETS = ("jailbreakbench", "harmbench_val", "xstest", "openai_moderation", "alpaca_benign", "oktest", "notinject")
-HARMLESS = {"gpteacher": Source(safe=900, prompts_too=True), "self_instruct": Source(prompts_too=True)}
+HARMLESS = {"gpteacher": 1000, "self_instruct": 1000}
 WAYS = ("examples", "probes", "bank")
+ENCODERS = {"untuned": "as it comes", "shipped": "of the shipped heads"}
 RESAMPLES = 2000
 Floats = NDArray[np.float64]
 Line = dict[str, Any]
@@ -142,6 +144,34 @@ def measure(gate: Gate, sets: Sequence[CheckSet]) -> list[Measured]:
     return found
 
 
+def harmless_prompts(data: Path, name: str, most: int, seed: int, folder: Path) -> Path:
+    """Prompts of a source without any harm, without their answers, which would take most of the time to encode."""
+    path = data / f"{name}.jsonl.gz"
+    texts = list(dict.fromkeys(prompt_text(path, number, line["prompt"]) for number, line in read_objects(path)))
+    drawn = random.Random(seed).sample(texts, min(most, len(texts)))
+    return write_lines(folder / f"{name}.jsonl", ({"prompt": text, "label": "safe"} for text in drawn))
+
+
+def digest_of(labels: Sequence[Path], check: Path) -> str:
+    """What a gate was taught and measured by."""
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in (*labels, check)), digest_size=6).hexdigest()
+
+
+def write_measured(path: Path, found: Sequence[Measured]) -> None:
+    """Keep what a gate said."""
+    names = ("harmful", "flagged", "scores")
+    np.savez(path, **{f"{name}{place}": getattr(each, name) for place, each in enumerate(found) for name in names})
+
+
+def read_measured(path: Path) -> list[Measured]:
+    """What a gate said."""
+    with np.load(path) as kept:
+        count = len(kept.files) // 3
+        return [
+            Measured(*(kept[f"{name}{place}"] for name in ("harmful", "flagged", "scores"))) for place in range(count)
+        ]
+
+
 def gained(before: Measured, after: Measured, *, harmful: bool) -> str:
     """How much larger the flagged share became, in points, with the bootstrap's interval over pairs."""
     rows = before.harmful == harmful
@@ -232,6 +262,8 @@ def main() -> None:
     parser.add_argument("--check", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=int, default=1000, help="rows of a check set, and pairs of the bank")
+    parser.add_argument("--on", choices=list(ENCODERS), help="one of the encoders alone")
+    parser.add_argument("--out", type=Path, default=Path("probe-recall"), help="what was measured; a run goes on there")
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
     began = time.monotonic()
@@ -249,22 +281,30 @@ def main() -> None:
     measured_on = texts_of(sets)
     near = near_any([line["prompt"] for line in probes], measured_on, Grams(measured_on))
     sections = []
+    given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         check = write_lines(here / "check.jsonl", ({"prompt": text} for text in measured_on))
-        harmless = [given.data / f"{name}.jsonl.gz" for name in HARMLESS]
-        recipe = Recipe(sources={**HARMLESS, "labels": Source()})
+        harmless = [harmless_prompts(given.data, name, most, given.seed, here) for name, most in HARMLESS.items()]
+        recipe = Recipe(sources={name: Source() for name in (*HARMLESS, "labels")})
         extra: dict[str, list[Line]] = {"examples": [], "probes": probes, "bank": bank}
         for encoder, known in (("as it comes", None), ("of the shipped heads", shipped(constitution))):
+            if given.on and encoder != ENCODERS[given.on]:
+                continue
             by_way = {}
             for way in WAYS:
                 folder = here / f"{'onto' if known else 'alone'}-{way}"
                 folder.mkdir()
                 labels = [write_lines(folder / "labels.jsonl", extra[way])] if extra[way] else []
+                kept = given.out / f"{folder.name}-{digest_of(labels, check)}.npz"
+                if kept.exists():
+                    by_way[way] = read_measured(kept)
+                    continue
                 what = Training(new, [*harmless, *labels], [check], recipe, bank=False, tuned=False, onto=known)
                 teach(what, folder / "heads")
                 with Gate.build(new, heads=folder / "heads", thorough=True) as gate:
                     by_way[way] = measure(gate, sets)
+                write_measured(kept, by_way[way])
                 print(encoder, way, f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             sections.append(f"### The encoder {encoder}\n\n{tables(sets, by_way)}")
     count = Counter(line["label"] for line in probes)
