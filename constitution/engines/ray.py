@@ -190,6 +190,12 @@ async def _state(board: Any) -> State:
         raise gave_up(error) from error
 
 
+def fixed(plan: Plan) -> Plan:
+    """The plan with the files of now for patterns: a reader that began anew among others would cut other parcels."""
+    files = {name: tuple(expanded(getattr(plan.settings, name))) for name in ("prompts", "benign")}
+    return replace(plan, settings=plan.settings.model_copy(update=files))
+
+
 def _started(
     plan: Plan, left: Leftovers, cluster: Cluster, workers: int, size: int, spent: int, gpus: float
 ) -> tuple[Any, Iterator[Done]]:
@@ -205,10 +211,7 @@ def _started(
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # one parcel a block: a worker takes them one by one, as it gets free
-    # Patterns stand for the files of now: a reader that began anew among others would cut other parcels.
-    files = {"prompts": tuple(expanded(plan.settings.prompts)), "benign": tuple(expanded(plan.settings.benign))}
-    given = replace(plan, settings=plan.settings.model_copy(update=files))
-    source = Parcels(Reader(given, size, left.calls, _Teller(board)), str(Path.cwd()))
+    source = Parcels(Reader(fixed(plan), size, left.calls, _Teller(board)), str(Path.cwd()))
     parcels: Dataset = read_datasource(source, num_cpus=0, label_selector=cluster.driver_only)
     done = parcels.map_batches(
         Worker,

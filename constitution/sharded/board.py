@@ -23,6 +23,8 @@ from rules.errors import WardlawError
 
 _SILENT_S = 10.0
 """After which a worker that tells nothing is taken for dead; it tells how far it is every half second."""
+_PARTS = 4
+"""A worker is lent this part of its share of what is left."""
 _STARTS = 5
 """Times that a worker's process may begin, on average, without a row being finished anywhere in between."""
 
@@ -109,7 +111,9 @@ class Board:
             return tokens
         if tokens > self._left:
             return 0
-        lent = min(self._left, max(tokens, LENT_AT_ONCE))
+        # Ever less, as it comes to its end: who is refused ends the run, whatever others have not spent yet.
+        at_once = min(LENT_AT_ONCE, self._left // (_PARTS * self._workers))
+        lent = min(self._left, max(tokens, at_once))
         self._left -= lent
         return lent
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from constitution.calls import Meter
 
 LENT_AT_ONCE = 8192
-"""Tokens a worker asks for at a time: what it may hold unspent while another is refused."""
+"""Most tokens a worker is lent at a time beyond what it needs: it holds them while another may be refused."""
 
 
 async def _nothing(_: int) -> int:

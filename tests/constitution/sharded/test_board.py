@@ -18,11 +18,17 @@ from guard.models.base import Usage
 
 
 def test_the_budget_is_lent_once_and_never_beyond_what_is_left(plan):
-    board = Board(plan(max_tokens_total=20_000), workers=2, spent=1_000)
+    board = Board(plan(max_tokens_total=201_000), workers=2, spent=1_000)
     assert board.lend(10) == LENT_AT_ONCE
-    assert board.lend(10_000) == 10_000
-    assert board.lend(900) == 0
-    assert board.lend(800) == 20_000 - 1_000 - LENT_AT_ONCE - 10_000
+    assert board.lend(100_000) == 100_000
+    assert board.lend(100_000) == 0
+    assert board.lend(90_000) == 90_000
+    assert board.lend(10) == (200_000 - LENT_AT_ONCE - 190_000) // 8
+
+
+def test_of_a_small_budget_no_worker_is_lent_all(plan):
+    board = Board(plan(max_tokens_total=8_000), workers=4, spent=0)
+    assert [board.lend(100) for _ in range(4)] == [500, 468, 439, 412]
 
 
 async def test_a_meter_borrows_as_it_needs_and_ends_the_run_where_it_gets_nothing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -151,14 +152,33 @@ def test_a_folder_of_other_rules_is_refused_unless_mixed(work, ray):
 @pytest.mark.slow
 def test_the_budget_holds_over_all_workers(work, ray):
     work.prompts(60)
-    code, said, err = ended(work.start("--max-tokens-total", "60000", "--concurrency", "4", *ray))
+    code, said, err = ended(work.start("--max-tokens-total", "3000", "--concurrency", "4", *ray))
     assert code == 3, said + err
+    assert "the budget of 3,000 tokens is spent" in err
     spent = sum(work.endpoint.asked.values()) * (9 + 5)
-    assert spent <= 60000
+    assert spent <= 3000
     code, said, err = ended(work.start("--concurrency", "4", *ray))
     assert code == 0, err
     assert len(rows_of(work.out)) == 60
     assert Counter(work.endpoint.asked.values())[1] >= 4 * 60 - 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_says_how_many_rows_are_kept_and_goes_on_later(work, ray, sign):
+    work.prompts(60)
+    work.endpoint.delay_s = 0.05
+    process = work.start("--concurrency", "4", *ray)
+    until(lambda: sum(work.endpoint.asked.values()) > 60, "the run does not begin")
+    process.send_signal(sign)
+    code, _, err = ended(process)
+    assert code == 130, err
+    (kept,) = re.findall(r"stopped: (\d+) rows are kept", err)
+    assert 0 < int(kept) < 60
+    assert len(rows_of(work.out)) == int(kept)
+    assert ended(work.start(*ray))[0] == 0
+    assert len(rows_of(work.out)) == 60
+    assert sum(count - 1 for count in work.endpoint.asked.values()) <= 2 * 4
 
 
 def test_a_cluster_that_is_not_there_is_told_with_what_to_do(work):
