@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from constitution.evaluating.criterion import Item
+from constitution.evaluating.criterion import Item, within
 from constitution.evaluating.intervals import paired_difference
 from constitution.evaluating.report import Comparison, Made, Outcome, Pairing, Report
 
@@ -37,6 +37,7 @@ def compare(
         folder=str(folder),
         model=before.made.model,
         differs=tuple(each for each in differs if not each.startswith("model:")),
+        caution=before.made.judged_otherwise(made),
         pairings=tuple(pairings),
         only_before=tuple(name for name in earlier if name not in now),
         only_after=tuple(name for name in now if name not in earlier),
@@ -50,7 +51,8 @@ def _paired(outcome: Outcome, before: Mapping[str, Item], after: Mapping[str, It
         name = measure.name
         pairs = [(old.values[name], new.values[name]) for old, new in both if name in old.values and name in new.values]
         olds, news = [old for old, _ in pairs], [new for _, new in pairs]
-        difference = paired_difference(olds, news, seed=seed)
+        bounds = within(measure.unit, measure.better)
+        difference = paired_difference(olds, news, within=bounds, seed=seed)
         if difference is None:
             continue
         found.append(

@@ -25,6 +25,19 @@ Need = Literal["gate", "judge", "data"]
 
 Better = Literal["lower", "higher", "nearer 0"]
 
+Unit = Literal["share", "score", "grade"]
+"""`share` is shown in percent."""
+
+_WITHIN: Mapping[Unit, tuple[float, float]] = {"share": (0.0, 1.0), "score": (0.0, 1.0), "grade": (1.0, 5.0)}
+"""What a value may be; a gap is the difference of two such."""
+
+
+def within(unit: Unit, better: Better) -> tuple[float, float]:
+    """The least and the largest value of an item."""
+    low, high = _WITHIN[unit]
+    return (low - high, high - low) if better == "nearer 0" else (low, high)
+
+
 ALL = "all"
 
 
@@ -53,8 +66,7 @@ class Measure(Record):
     """The range that holds the true value with 95% confidence."""
     n: int
     """Items it is the mean of."""
-    unit: str = "share"
-    """`share` (from 0 to 1, shown in percent), `score`, `characters`, ..."""
+    unit: Unit = "share"
     better: Better = "lower"
     definition: str = ""
     """What is counted of what, where the criterion's own definition does not say it."""
@@ -180,23 +192,23 @@ def mean_of(
     name: str,
     title: str,
     *,
-    unit: str = "share",
+    unit: Unit = "share",
     better: Better = "lower",
     definition: str = "",
     seed: int = 0,
 ) -> Measure | None:
     """The mean of what the items say under `name`, with its interval; None where none says anything.
 
-    Zeros and ones are counted, with the exact interval (Clopper & Pearson 1934); of other values, and of gaps (`nearer
-    0`), the interval is a percentile bootstrap over items.
+    Zeros and ones are counted, with the exact interval (Clopper & Pearson 1934); of other values the interval is a
+    percentile bootstrap over items, of gaps (`nearer 0`) that of `paired_difference`.
     """
     from constitution.evaluating.intervals import mean_interval, paired_difference
 
     values = [item.values[name] for item in items if name in item.values]
     if better == "nearer 0":
-        found = paired_difference([0.0] * len(values), values, seed=seed)
+        found = paired_difference([0.0] * len(values), values, within=_WITHIN[unit], seed=seed)
     else:
-        found = mean_interval(values, seed=seed)
+        found = mean_interval(values, within=within(unit, better), seed=seed)
     if found is None:
         return None
     return Measure(
@@ -212,13 +224,23 @@ def mean_of(
     )
 
 
-def measures(*found: Measure | None) -> tuple[Measure, ...]:
+def measures(*found: Measure | None, left_out: Mapping[str, int] | None = None) -> tuple[Measure, ...]:
     """Those that there are.
+
+    Args:
+        found: in their order.
+        left_out: why items came to nothing -> how many, beside what the bench has counted.
 
     Raises:
         CannotRun: there is none: no item was answered or judged.
     """
     there = tuple(measure for measure in found if measure is not None)
     if not there:
-        raise CannotRun("not one item was answered and judged")
+        raise CannotRun(f"not one item was answered and judged{counted(left_out or {})}")
     return there
+
+
+def counted(left_out: Mapping[str, int]) -> str:
+    """` (3 no letter in the answer)`; nothing of nothing."""
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+    return f" ({counts})" if counts else ""

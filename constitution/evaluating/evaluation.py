@@ -14,7 +14,7 @@ from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.evaluating.answers import Withholding
 from constitution.evaluating.bench import Bench, Progress
 from constitution.evaluating.compare import Items, compare
-from constitution.evaluating.criterion import CannotRun, Criterion, EvaluationError, Item, Result, chosen
+from constitution.evaluating.criterion import CannotRun, Criterion, EvaluationError, Item, Result, chosen, counted
 from constitution.evaluating.folder import CallStore, hold, read_items, read_report, write_items, write_report
 from constitution.evaluating.pages import write_pages
 from constitution.evaluating.prompts import Prompt, read_prompts
@@ -109,7 +109,7 @@ class Evaluation:
                     left_out = {**bench.left_out, **result.left_out}
                     results[name] = result.model_copy(update={"left_out": left_out})
                 except CannotRun as error:
-                    why = str(error)
+                    why = f"{error}{counted(bench.left_out)}"
                 except BudgetSpent as error:
                     spent, why = error, "the token budget was spent while it was measured"
             if why:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from constitution.evaluating.criterion import Better, Item, Measure, Reliability
+from constitution.evaluating.criterion import Better, Item, Measure, Reliability, Unit
 from constitution.row import Record
 
 Change = Literal["better", "worse", "unclear"]
@@ -37,6 +37,16 @@ class Made(Record):
         return [
             f"{key}: was `{_short(mine[key])}`, is `{_short(theirs[key])}`" for key in mine if mine[key] != theirs[key]
         ]
+
+    def judged_otherwise(self, other: Made) -> str:
+        """Why a difference to `other` may come from who judges, and not from the model; empty where it cannot."""
+        changed = [name for name in ("gate", "templates", "questions") if getattr(self, name) != getattr(other, name)]
+        if self.judge and other.judge and self.judge != other.judge:
+            changed.append("judge")
+        if not changed:
+            return ""
+        what = f"another {changed[0]}" if len(changed) == 1 else f"other {' and '.join(changed)}"
+        return f"{what} judged then: a difference that rests on it may be its, and not the model's"
 
 
 class Outcome(Record):
@@ -78,7 +88,7 @@ class Pairing(Record):
     criterion: str
     measure: str
     title: str
-    unit: str
+    unit: Unit
     better: Better
     pairs: int
     before: float
@@ -105,6 +115,8 @@ class Comparison(Record):
     model: str
     differs: tuple[str, ...] = ()
     """What determined it otherwise, beside the model."""
+    caution: str = ""
+    """Why differences may not be the model's; empty where the same judged both."""
     pairings: tuple[Pairing, ...] = ()
     only_before: tuple[str, ...] = ()
     """Criteria that it alone measured."""
@@ -157,5 +169,5 @@ class Kept(Record):
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = "none" if value is None else str(value)
     return text if len(text) <= 100 else f"{text[:99]}…"

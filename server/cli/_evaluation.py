@@ -1,4 +1,4 @@
-"""What `wardlaw evaluate` shows: the criteria there are, how far it is, the table, and bounds that are broken."""
+"""`wardlaw evaluate` at work: how far it is, and bounds that are broken."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ import click
 from rules.errors import WardlawError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from constitution.evaluating.criterion import Criterion
-    from constitution.evaluating.evaluation import Evaluated, Evaluation
-    from constitution.evaluating.report import Comparison, Report
+    from constitution.evaluating.evaluation import Evaluation
+    from constitution.evaluating.report import Report
 
-_WIDTH = 150
 _EVERY_S = 10.0
 
 
@@ -102,32 +99,6 @@ def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
     return found
 
 
-def list_criteria(*, as_json: bool) -> None:
-    """Print the criteria with what each needs."""
-    from constitution.evaluating.criterion import criteria
-
-    known = list(criteria().values())
-    if as_json:
-        from server.cli._json import as_text
-
-        rows = [
-            {
-                "name": each.NAME,
-                "title": each.TITLE,
-                "needs": list(each.NEEDS),
-                "definition": each.DEFINITION.strip(),
-                "source": each.SOURCE.strip(),
-            }
-            for each in known
-        ]
-        click.echo(as_text(rows))
-        return
-    table = _table("criterion", "measures", "needs")
-    for each in known:
-        table.add_row(each.NAME, each.TITLE, ", ".join(need for need in each.NEEDS if need != "gate") or "-")
-    _print(table)
-
-
 def progress_line(evaluation: Evaluation) -> str:
     """How far it is, in a line."""
     meter, progress = evaluation.meter, evaluation.progress
@@ -170,84 +141,3 @@ def shown(line: Callable[[], str], *, quiet: bool) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def tell(evaluation: Evaluation, evaluated: Evaluated, *, as_json: bool) -> None:
-    """Print what came out."""
-    report = evaluated.report
-    if as_json:
-        from server.cli._json import as_text
-
-        files = [str(path) for path in evaluated.files]
-        click.echo(as_text({**report.model_dump(mode="json"), "files": files}))
-        return
-    from server.cli._summary import counted
-
-    _print(_figures(report))
-    for outcome in report.not_run:
-        click.echo(f"not run: {outcome.criterion}: {outcome.why_not}")
-    if report.comparison is not None:
-        click.echo(f"\nagainst {report.comparison.folder} ({report.comparison.model}), over the items that both have:")
-        for each in report.comparison.differs:
-            click.echo(f"  made otherwise: {each}")
-        _print(_pairings(report.comparison))
-    spent = report.spent
-    click.echo(
-        f"{counted(spent.calls, 'call')}, {spent.reused:,} taken from before; {spent.prompt:,} tokens in,"
-        f" {spent.completion:,} out; look at {evaluated.files[-1]}"
-    )
-
-
-def _figures(report: Report) -> Table:
-    from constitution.evaluating.pages.figures import reliabilities, spanned, told
-
-    table = _table("criterion", "figure", "value", "95% range", "n", "better", "reliability", right=(2, 3, 4))
-    for outcome in report.measured:
-        for place, measure in enumerate(outcome.main):
-            table.add_row(
-                "" if place else outcome.criterion,
-                measure.title,
-                told(measure),
-                spanned(measure),
-                f"{measure.n:,}",
-                measure.better,
-                "" if place else reliabilities(outcome.reliability),
-            )
-    return table
-
-
-def _pairings(comparison: Comparison) -> Table:
-    from constitution.evaluating.pages.figures import change, number, span
-
-    table = _table("criterion", "figure", "then", "now", "difference", "95% range", "pairs", "", right=(2, 3, 4, 5, 6))
-    last = ""
-    for pairing in comparison.pairings:
-        if "/" in pairing.measure:
-            continue
-        table.add_row(
-            "" if pairing.criterion == last else pairing.criterion,
-            pairing.title,
-            number(pairing.before, pairing.unit),
-            number(pairing.after, pairing.unit),
-            number(pairing.difference, pairing.unit, signed=True),
-            span(pairing, pairing.unit, signed=True),
-            f"{pairing.pairs:,}",
-            change(pairing),
-        )
-        last = pairing.criterion
-    return table
-
-
-def _table(*columns: str, right: Sequence[int] = ()) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place in right else "left")
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH).print(table)

@@ -107,7 +107,7 @@ def command(model: str | None, list_them: bool, **given: Any) -> int:
     error, 3 the token budget is spent, 130 stopped.
     """
     if list_them:
-        from server.cli._evaluation import list_criteria
+        from server.cli._evaluation_told import list_criteria
 
         list_criteria(as_json=given["as_json"])
         return 0
@@ -115,7 +115,8 @@ def command(model: str | None, list_them: bool, **given: Any) -> int:
         raise click.UsageError("no model: name one, as `wardlaw evaluate embedded` for a first look")
     from constitution.evaluating.evaluation import Evaluation
     from rules.load import load
-    from server.cli._evaluation import bounds_of, broken_bounds, progress_line, shown, tell
+    from server.cli._evaluation import bounds_of, broken_bounds, progress_line, shown
+    from server.cli._evaluation_told import tell
     from server.cli._running import note_failed, note_spent, run
 
     quiet, as_json, fail_on = given.pop("quiet"), given.pop("as_json"), given.pop("fail_on")

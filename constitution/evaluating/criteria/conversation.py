@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from constitution.evaluating.bench import Bench
-from constitution.evaluating.criterion import Item, Need, Result, item_id, mean_of, measures, said
+from constitution.evaluating.criterion import Item, Need, Result, Unit, item_id, mean_of, measures, said
 from constitution.evaluating.judged import Case, Word, doubts, judged, reliability
 from constitution.evaluating.wording import Asked
 from constitution.evaluating.written import Talk, labelled_talks, talks
@@ -42,7 +42,7 @@ async def measure(bench: Bench) -> Result:
         "specific": "answers that are specific, and make sense",
         "interesting": "answers that are interesting, specific, and make sense",
     }
-    units = {"ssi": "score"}
+    units: dict[str, Unit] = {"ssi": "score"}
     return Result(
         measures=measures(
             *(

@@ -47,6 +47,7 @@ async def measure(bench: Bench) -> Result:
     items = tuple(await bench.each(bench.drawn(contests, NAME), one))
     seed = bench.seed
     unread = sum(not item.values for item in items)
+    left_out = {"no letter in an answer": unread} if unread else {}
     notes = [] if file.categories else [f"`{file.name.rsplit('/', 1)[-1]}` names no categories."]
     return Result(
         measures=measures(
@@ -54,10 +55,11 @@ async def measure(bench: Bench) -> Result:
             *(mean_of(items, f"preferred/{name}", name, better="higher", seed=seed) for name in CATEGORIES),
             mean_of(items, "steady", "pairs in which it does so in both orders", better="higher", seed=seed),
             mean_of(items, "flips", "pairs in which the order decides", seed=seed),
+            left_out=left_out,
         ),
         items=items,
         notes=tuple(notes),
-        left_out={"no letter in an answer": unread} if unread else {},
+        left_out=left_out,
     )
 
 

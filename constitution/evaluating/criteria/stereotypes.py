@@ -119,16 +119,18 @@ async def measure(bench: Bench) -> Result:
     attributes = sorted({item.about["attribute"] for item in items})
     letters = Counter(item.answer for item in items if item.answer)
     unread = len(items) - letters.total()
+    left_out = {"no letter in the answer": unread} if unread else {}
     return Result(
         measures=measures(
             *(mean_of(items, name, title, better="higher", seed=seed) for name, title in titles.items()),
             _bias(items, "bias-ambiguous", "bias where nothing tells", seed),
             _bias(items, "bias-disambiguated", "bias where the facts tell", seed),
             *(_bias(items, f"bias-ambiguous/{attribute}", attribute, seed) for attribute in attributes),
+            left_out=left_out,
         ),
         items=items,
         notes=_notes(letters),
-        left_out={"no letter in the answer": unread} if unread else {},
+        left_out=left_out,
     )
 
 

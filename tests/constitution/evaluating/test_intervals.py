@@ -41,6 +41,26 @@ def test_pairs_that_never_differ_are_not_sure_to_be_equal():
     assert found.high == pytest.approx(0.7076, abs=1e-4)
 
 
+@pytest.mark.parametrize(("pairs", "clear"), [(1, False), (3, False), (5, False), (6, True), (20, True)])
+def test_pairs_that_all_differ_one_way_are_sure_where_the_sign_test_is(pairs, clear):
+    found = paired_difference([0] * pairs, [1] * pairs)
+    assert found.value == found.high == 1
+    assert (found.low > 0) == clear
+
+
+def test_three_wins_of_four_pairs_are_no_clear_difference():
+    found = paired_difference([0, 0, 0, 1], [1, 1, 1, 1])
+    assert found.value == 0.75
+    assert found.low < 0
+
+
+def test_one_value_and_the_same_value_throughout_have_the_width_that_their_number_leaves():
+    one, many = mean_interval([0.4]), mean_interval([0.4] * 30)
+    assert (one.low, one.value, one.high) == pytest.approx((0.01, 0.4, 0.985))
+    assert (many.low, many.high) == pytest.approx((0.4 * (1 - 0.1157), 0.4 + 0.6 * 0.1157), abs=1e-3)
+    assert mean_interval([4.0] * 3, within=(1.0, 5.0)).low == pytest.approx(4 - 3 * 0.7076, abs=1e-3)
+
+
 def test_pairs_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         paired_difference([1, 0], [1])

@@ -96,9 +96,9 @@ def test_an_address_is_measured_and_what_cannot_be_is_told(evaluate, work):
     code, out, _ = evaluate()
     assert code == 0
     said = " ".join(out.split())
-    assert (
-        "rule-violations answers that break their rule, by the gate 75.0% 19.4 to 99.4 4 lower gate 100.0% of 2" in said
-    )
+    assert "rule-violations answers that break their rule, by the gate 75.0% 19.4 to 99.4 4 lower" in said
+    assert "rule-violations gate, `breaks` 100.0% 15.8 to 100.0 2 50.0% not shown to beat guessing" in said
+    assert max(len(line) for line in out.splitlines() if "look at" not in line) <= 100
     assert "not run: helpfulness: it needs a judge: give --judge" in said
     report = report_of(work)
     assert report["made"]["model"] == f"openai:{work.endpoint.url}#mock"
@@ -131,7 +131,7 @@ def test_a_better_model_stands_beside_an_earlier_one_with_paired_differences(eva
     assert comparison["only_after"] == ["evasiveness"]
     assert values_of(report_of(work), "rule-violations")["withheld"] == 0.25
     assert "-75.0 points" in out
-    assert "better" in out
+    assert gate["low"] < -0.75 < 0 < gate["high"]  # three of four pairs: a coin does that once in eight times
     assert "Against" in (work.out / "README.md").read_text(encoding="utf-8")
 
 
