@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,7 +90,10 @@ def connected(address: str | None = None, *, cpus: int | None = None) -> Iterato
             signal.signal(signal.SIGTERM, heard)  # Ray sets one that ends the process without a word
     _divert(ray)
     try:
-        yield _seen(ray, begun=address is None)
+        with warnings.catch_warnings():
+            # It warns of a pool that has more actors than work, as every small run has.
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.")
+            yield _seen(ray, begun=address is None)
     finally:
         ray.shutdown()
 
