@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from constitution.row_file import StoreError
 from constitution.sharded.parcel import LARGEST, SMALLEST, Parcel, packed, size_of, unpacked
-from constitution.sharded.reader import Reader, index_finished
+from constitution.sharded.reader import FINISHED, Reader, index_finished
 from constitution.sharded.shards import write_shard
 from constitution.sharded.state import Reading
 
@@ -97,3 +98,44 @@ def test_few_prompts_make_small_parcels_and_many_large_ones(total, workers, size
 def test_a_parcel_travels_as_it_is(plan):
     (first, *_) = parcels(plan(2))[0]
     assert unpacked(packed(first)) == first
+
+
+def test_a_file_that_cannot_be_read_on_is_told_in_the_last_parcel(plan, tmp_path):
+    unread = tmp_path / "memory.txt"
+    unread.symlink_to("/proc/self/mem")
+    found, _ = parcels(plan(4, prompts=(str(tmp_path / "prompts.txt"), str(unread))))
+    assert [len(parcel.prompts) for parcel in found] == [4, 0]
+    assert found[-1].error is not None
+    assert "nput/output error" in found[-1].error.what
+
+
+def test_a_fault_of_the_reader_itself_reaches_the_driver(plan):
+    made = plan(4)
+    index_finished(made.out)
+    (made.out / FINISHED).write_bytes(b"torn by another hand, and no database" * 200)
+    (only,) = Reader(made, 4, {}, lambda _: None).parcels()
+    assert only.error is not None
+    assert "DatabaseError" in only.error.what
+    assert "fault of wardlaw itself" in only.error.hint
+
+
+def test_an_index_that_cannot_be_written_is_told_in_words(plan):
+    made = plan(4)
+    with pytest.raises(StoreError, match="cannot be written"):
+        index_finished(made.out / "nowhere")
+
+
+def test_bad_lines_that_are_passed_over_are_counted_and_take_no_place(plan, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"prompt": "one"}\n{"prompt": \n{"prompt": "two"}\n')
+    found, told = parcels(plan(2, prompts=(str(bad), str(tmp_path / "prompts.txt")), skip_bad=True))
+    assert [place for parcel in found for place, _ in parcel.prompts] == [0, 1, 2, 3]
+    assert told[-1].skipped == 1
+    assert "bad.jsonl:2" in told[-1].first_skipped[0]
+
+
+def test_a_limit_counts_from_the_beginning_of_the_input_whatever_is_finished(plan, row_with):
+    every = ids(parcels(plan(6))[0])
+    made = plan(6, limit=3)
+    kept(made, row_with, every[0])
+    assert ids(parcels(made)[0]) == every[1:3]
