@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from constitution.pipeline import Tally
 
 _LINE_EVERY_S = 10.0
-_LOADING = "loading models ... (Ctrl-C is heard once a model is in memory)"
+LOADING = "loading models ... (Ctrl-C is heard once a model is in memory)"
 """llama.cpp lets nothing else of this process run while it reads its file: a word must be said before."""
+STARTING = "starting workers, which load their models ..."
+"""On a cluster no model is loaded in this process."""
 _FIRST_LINE_S = 0.2
 
 
@@ -47,6 +49,8 @@ class View:
     prices: Prices
     endpoints: Callable[[], tuple[int, int] | None] = lambda: None
     """How many endpoints of a pool take calls, and how many there are; None where there is no pool."""
+    loading: str = LOADING
+    """What is said until a model can be asked."""
 
     @property
     def seconds(self) -> float:
@@ -110,7 +114,7 @@ class View:
     def line(self) -> str:
         """All of it in one line."""
         if self.meter.loading:
-            return _LOADING
+            return self.loading
         endpoints = f"endpoints {up}; " if (up := self.up()) else ""
         return f"{self.rows()}; {self.speed()}; {endpoints}left {self.left()}; tokens {self.cost()}"
 
@@ -123,7 +127,7 @@ class View:
         grid.add_column(style="dim")
         grid.add_column()
         if self.meter.loading:
-            grid.add_row(_LOADING)
+            grid.add_row(self.loading)
             return grid
         if self.total:
             grid.add_row("", ProgressBar(total=self.total, completed=min(self.done, self.total), width=48))

@@ -135,7 +135,7 @@ def command(**given: Any) -> int:
     Exit codes: 0 done, 1 some rows could not be finished, 2 an error, 3 the token budget is spent, 130 stopped.
     """
     from rules import load
-    from server.cli._progress import View, shown
+    from server.cli._progress import LOADING, STARTING, View, shown
 
     prices = prices_of(given)
     quiet = given.pop("quiet")
@@ -161,7 +161,8 @@ def command(**given: Any) -> int:
 
         generation = open_engine(engine).generation(_settings(given), constitution, Where(address, workers, gpus))
     settings = generation.settings
-    view = View(generation.tally, generation.meter, generation.total, prices, lambda: generation.endpoints)
+    loading = LOADING if engine == "local" else STARTING
+    view = View(generation.tally, generation.meter, generation.total, prices, lambda: generation.endpoints, loading)
     outcome = run(
         generation.run(),
         shown(view, quiet=quiet),

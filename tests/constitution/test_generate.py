@@ -70,5 +70,6 @@ def test_while_models_load_the_progress_says_so(generation):
     view = View(generation.tally, generation.meter, generation.total, Prices())
     generation.meter.loading = True
     assert view.line().startswith("loading models ...")
+    assert View(generation.tally, generation.meter, None, Prices(), loading="wait").line() == "wait"
     generation.meter.loading = False
     assert view.line().startswith("0/1 rows")
