@@ -31,25 +31,10 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 
 def rouge_l(left: Sequence[str], right: Sequence[str]) -> float:
-    """F1 of the longest common subsequence of two lists of tokens, from 0 to 1."""
-    common = _longest_common(left, right)
-    return 2 * common / (len(left) + len(right)) if common else 0.0
+    """F1 of the longest common subsequence of two lists of tokens, from 0 to 1: what rapidfuzz calls Indel similarity."""
+    from rapidfuzz.distance import Indel
 
-
-def _longest_common(left: Sequence[str], right: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a whole row of the table at a time as the bits of one integer.
-
-    Source: Hyyro 2004, Bit-parallel LCS-length computation revisited.
-    """
-    places: dict[str, int] = {}
-    for place, token in enumerate(left):
-        places[token] = places.get(token, 0) | 1 << place
-    every = (1 << len(left)) - 1
-    row = every
-    for token in right:
-        matched = row & places.get(token, 0)
-        row = (row + matched | row - matched) & every
-    return len(left) - row.bit_count()
+    return Indel.normalized_similarity(left, right) if left and right else 0.0
 
 
 class Pool:

@@ -1,10 +1,12 @@
-"""What is new: longest common subsequences against the plain table, and the pool."""
+"""What is new: ROUGE-L against its definition by the plain table, and the pool."""
 
 from __future__ import annotations
 
 import random
 
-from constitution.probing.novelty import Pool, _longest_common, rouge_l, tokens_of
+import pytest
+
+from constitution.probing.novelty import Pool, rouge_l, tokens_of
 
 
 def by_table(left: list[str], right: list[str]) -> int:
@@ -16,11 +18,12 @@ def by_table(left: list[str], right: list[str]) -> int:
     return row[-1]
 
 
-def test_the_bitwise_length_is_that_of_the_plain_table():
+def test_rouge_is_the_f1_of_the_longest_common_subsequence():
     draw = random.Random(3)
     for _ in range(300):
         left, right = ([draw.choice("abcd") for _ in range(draw.randrange(90))] for _ in range(2))
-        assert _longest_common(left, right) == by_table(left, right)
+        common, lengths = by_table(left, right), len(left) + len(right)
+        assert rouge_l(left, right) == pytest.approx(2 * common / lengths if common else 0.0)
 
 
 def test_rouge_is_one_for_the_same_words_and_nought_for_none_in_common():
