@@ -26,10 +26,12 @@ def draw(figures: dict[str, Any], titles: dict[str, str], path: Path) -> None:
         panel.axis("off")
     for name, panel in zip(shown, panels.flat, strict=False):
         for place, arm in enumerate(arms):
+            if figures["arms"][arm].get(name) is None:
+                continue
             found = figures["arms"][arm][name]
             about = [[found.value - found.low], [found.high - found.value]]
             panel.errorbar([place], [found.value], yerr=about, fmt="o", color=COLOURS[place], capsize=4, markersize=6)
-        if all(figures["arms"][arm][name].high <= 1 for arm in arms):
+        if figures["arms"]["base"][name].high <= 1:
             panel.set_ylim(bottom=0)
             panel.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         panel.set_xticks(range(len(arms)), arms, fontsize=8)

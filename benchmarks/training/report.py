@@ -122,10 +122,10 @@ def _tables(found: Found, figures: dict[str, Any]) -> str:
     measures = found.measures()
     lines = ["| | " + " | ".join(arms) + " |", "| --- |" + " ---: |" * len(arms)]
     for measure in measures:
-        cells = [_interval(figures["arms"][arm][measure.name], share=measure.share) for arm in arms]
+        cells = [_interval(figures["arms"][arm].get(measure.name), share=measure.share) for arm in arms]
         lines.append(f"| {measure.title} ({len(found.values(measure, arms[0]))}) | " + " | ".join(cells) + " |")
     if "perplexity" in figures["arms"][arms[0]]:
-        cells = [_interval(figures["arms"][arm]["perplexity"], share=False) for arm in arms]
+        cells = [_interval(figures["arms"][arm].get("perplexity"), share=False) for arm in arms]
         lines.append(
             f"| people's texts: perplexity a token ({len(found.perplexity[arms[0]])}) | " + " | ".join(cells) + " |"
         )
@@ -134,9 +134,9 @@ def _tables(found: Found, figures: dict[str, Any]) -> str:
     for measure in measures:
         cells = [_difference(figures["differences"][pair][measure.name], share=measure.share) for pair in pairs]
         lines.append(f"| {measure.title} | " + " | ".join(cells) + " |")
-    if pairs and "perplexity" in figures["differences"][pairs[0]]:
-        ratios = [figures["differences"][pair]["perplexity"] for pair in pairs]
-        cells = [f"x{found['ratio']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" for found in ratios]
+    ratios = [figures["differences"][pair].get("perplexity") for pair in pairs]
+    if any(ratios):
+        cells = [f"x{told['ratio']:.3f} [{told['low']:.3f}, {told['high']:.3f}]" if told else "-" for told in ratios]
         lines.append("| people's texts: perplexity, ratio | " + " | ".join(cells) + " |")
     if figures["wins over base"]:
         lines += [

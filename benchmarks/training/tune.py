@@ -199,7 +199,7 @@ def _common(work: Path, tuning: Tuning, seed: int, device: str) -> dict[str, Any
         "bf16": tuning.half,
         "gradient_checkpointing": False,
         "save_strategy": "steps",
-        "save_steps": 8,
+        "save_steps": 4,
         "save_total_limit": 1,
         "logging_steps": 5,
         "report_to": "none",
