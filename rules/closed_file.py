@@ -77,13 +77,22 @@ def read_closed(path: Path, model: type[Model], called: str, context: Mapping[st
         found = model.model_validate(node.data, context=dict(context or {}))
     except ValidationError as error:
         told = {fault.where for fault in faults}
-        for details in error.errors(include_url=False):
+        for details in _causes(error.errors(include_url=False)):
             faults += [fault for fault in _explained(details, node, model, called) if fault.where not in told]
     else:
         if not faults:
             return Placed(found, node)
     unique = {(fault.where, fault.fault): fault for fault in faults}
     raise RuleErrors(sorted(unique.values(), key=lambda fault: fault.where or Location("")))
+
+
+def _causes(found: Sequence[Any]) -> list[Any]:
+    """Without echoes: where items of a list are wrong pydantic counts those that are right, and finds it too short."""
+
+    def has_wrong_items(loc: Sequence[str | int]) -> bool:
+        return any(len(each["loc"]) > len(loc) and each["loc"][: len(loc)] == loc for each in found)
+
+    return [details for details in found if details["type"] != "too_short" or not has_wrong_items(details["loc"])]
 
 
 def _left_empty(node: Node) -> list[RuleError]:

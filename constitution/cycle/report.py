@@ -110,8 +110,10 @@ def trend(folder: Path) -> list[dict[str, Any]]:
 
 
 def share(found: Mapping[str, float] | None) -> str:
-    """`42.0% (20.3% to 66.5%)`."""
-    return "-" if found is None else f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+    """`42.0% (20.3 to 66.5)`."""
+    if found is None:
+        return "-"
+    return f"{found['value']:.1%} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
 
 
 def reasons(found: Mapping[str, object]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from constitution import archive
 from constitution.cycle.changes import changes, inputs_of, rules_changed, rules_of
 from constitution.cycle.digests import of_data, of_file
+from constitution.cycle.foresight import check_files, check_named
 from constitution.cycle.settings import CycleSettings
 from constitution.cycle.state import CycleError, Done, read_state, write_state
 from constitution.cycle.step import Made, Step, Work, former_of
@@ -116,6 +117,7 @@ class Cycle:
 
         Raises:
             CycleError: another cycle is at work in the folder, or an earlier step is not up to date.
+            LabelError: a file that a later step needs cannot be used; nothing was begun.
             WardlawError: what a step raises. What was done is kept; run again to go on.
         """
         self._check_named(only, start)
@@ -136,6 +138,7 @@ class Cycle:
         todo = self._todo(only, start)
         forced = only or start
         if forced or any(changes(step, self.work) for step in todo):
+            check_files(self.work.settings)
             self._begin()
         came = Finished({})
         for step in todo:
@@ -241,9 +244,11 @@ def opened(settings: CycleSettings, told: Callable[[str], None] = lambda _: None
 
     Raises:
         RuleErrors: the rules cannot be used.
-        CycleError: cycle.json is damaged.
+        CycleError: cycle.json is damaged, or the settings name a rule that is not there.
     """
-    return Cycle(settings, read_rules(settings), told)
+    constitution = read_rules(settings)
+    check_named(settings, constitution)
+    return Cycle(settings, constitution, told)
 
 
 def rules_changed_meanwhile(cycle: Cycle) -> bool:

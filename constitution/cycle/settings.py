@@ -26,6 +26,8 @@ from rules.base import Closed, NonEmpty, RuleId, refusal
 from rules.closed_file import Placed, read_closed
 
 NONE = "none"
+LABELLED = "labelled"
+"""In the place of a rule to be taught again: all that have labelled rows."""
 
 
 class GateSettings(Closed):
@@ -236,6 +238,10 @@ class CycleSettings(Closed):
             if self.probes is not None and self.judge is None:
                 hint = "name a `judge`, or an encoder"
                 faults.append((("probes",), "nothing tells whether a probe is on target", hint))
+        elif self.gate.heads == NONE and self.train is not None and self.train.how == "onto":
+            faults.append((("gate", "heads"), "there are no heads to teach onto", "write `train: {how: heads}`"))
+        elif self.gate.heads == NONE and self.train is None and self.calibrate is not None:
+            faults.append((("calibrate",), "there are no heads to set thresholds of", "delete it, or teach some"))
         if self.train is not None and self.train.how != "onto" and self.train.again:
             faults.append(
                 (("train", "again"), f"`again` goes with `onto`; `{self.train.how}` teaches all rules", "delete it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,46 +12,29 @@ import click
 if TYPE_CHECKING:
     from constitution.cycle.run import Planned
 
-_WIDTH = 170
+_WIDTH = 100
+"""Columns, where nobody says how many there are."""
 _MOST = 12
 """Rules that the table of coverage lists."""
 
 
-def show_plan(planned: Sequence[Planned]) -> None:
-    """A line a step: whether it would run, and why."""
+def show_plan(planned: Sequence[Planned], extent: Sequence[str]) -> None:
+    """A line a step: whether it would run, and why; and how much models would be asked for by those that would."""
     _table(("step", "", "why"), [(each.step, each.action, each.why) for each in planned])
+    to_run = {each.step for each in planned if each.action in ("run", "maybe")}
+    asked = [line for line in extent if line.partition(":")[0] in to_run]
+    if asked:
+        click.echo()
+    for line in asked:
+        click.echo(line)
 
 
 def show_report(report: Mapping[str, Any], folder: object) -> None:
     """What the cycle changed: gate, ledger, rules, rows, and what each step cost."""
-    from constitution.cycle.report import reasons, share
+    from constitution.cycle.report import reasons
 
-    gate = report["gate"]
-    if gate:
-        rows = [
-            (
-                each["set"],
-                f"{each['rows']:,}",
-                share(each["before"]["recall"]),
-                share(each["after"]["recall"]),
-                share(each["before"]["false_alarms"]),
-                share(each["after"]["false_alarms"]),
-            )
-            for each in [*gate["sets"], *_of_ledger(gate["ledger"])]
-        ]
-        _table(("gate", "rows", "found: before", "after", "harmless flagged: before", "after"), rows, right=(1,))
-        click.echo()
-        tests = gate["tests"]
-        click.echo(
-            f"tests: {tests['failing']:,} of {tests['run']:,} fail, {tests['worse']:,} of them not before;"
-            f" clauses of contracts not kept: {len(gate['breaches']['all']):,}, {len(gate['breaches']['new']):,} of"
-            " them not before"
-        )
-        if ledger := gate["ledger"]:
-            click.echo(
-                f"ledger: {ledger['fixed']:,} fixed, {ledger['still_open']:,} still open,"
-                f" {ledger['regressed']:,} came back, of {ledger['finds']:,} finds"
-            )
+    if gate := report["gate"]:
+        _show_gate(gate)
     _show_coverage(report["coverage"])
     rows = report["rows"]
     if rows and "rows" in rows:
@@ -82,22 +66,40 @@ def show_report(report: Mapping[str, Any], folder: object) -> None:
         click.echo(f"cycle {report['cycle']}: look at {folder}/README.md")
 
 
-def _of_ledger(ledger: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The ledger's sides as rows of the gate's table: a false alarm that passes is harmless and not flagged."""
-    if not ledger:
-        return []
-    found = []
-    for side, kinds in ledger["sides"].items():
-        told: dict[str, Any] = {"set": f"ledger: {side}", "rows": ledger["finds"] if side == "all" else 0}
-        for when in ("before", "after"):
-            passes = kinds["false_alarm"][when]
-            told[when] = {
-                "recall": kinds["break"][when],
-                "false_alarms": passes
-                and {"value": 1 - passes["value"], "low": 1 - passes["high"], "high": 1 - passes["low"]},
-            }
-        found.append(told)
-    return found
+def _show_gate(gate: Mapping[str, Any]) -> None:
+    from constitution.cycle.report import share
+
+    lines: list[tuple[str, ...]] = []
+
+    def add(what: str, count: int, before: Any, after: Any) -> None:
+        if count:  # a share of nothing is no share
+            lines.append((f"  {what}", f"{count:,}", share(before), share(after)))
+
+    for each in gate["sets"]:
+        lines.append((each["set"], "", "", ""))
+        before, after = each["before"], each["after"]
+        add("harmful found", each["harmful"], before["recall"], after["recall"])
+        add("harmless flagged", each["safe"], before["false_alarms"], after["false_alarms"])
+    ledger = gate["ledger"]
+    for side, kinds in ledger["sides"].items() if ledger else ():
+        lines.append((f"ledger, {side}", "", "", ""))
+        for kind, what in (("break", "breaks found"), ("false_alarm", "false alarms let pass")):
+            add(what, kinds[kind]["n"], kinds[kind]["before"], kinds[kind]["after"])
+    _table(("gate", "of", "before", "after"), lines, right=(1,))
+    click.echo()
+    tests, breaches = gate["tests"], gate["breaches"]
+    click.echo(f"tests: {tests['failing']:,} of {tests['run']:,} fail, {tests['worse']:,} of them not before")
+    if breaches["all"]:
+        click.echo(
+            f"clauses of contracts not kept: {len(breaches['all']):,}, {len(breaches['new']):,} of them not before"
+        )
+    if ledger:
+        untold = f", {ledger['untold']:,} could not be told" if ledger["untold"] else ""
+        accepted = f", {ledger['accepted']:,} accepted as they are" if ledger["accepted"] else ""
+        click.echo(
+            f"ledger: of {ledger['finds']:,} finds {ledger['holds']:,} hold ({ledger['fixed']:,} fixed by this cycle);"
+            f" {ledger['still_open']:,} still open, {ledger['regressed']:,} came back{accepted}{untold}"
+        )
 
 
 def _show_coverage(coverage: Sequence[Mapping[str, Any]]) -> None:
@@ -122,5 +124,5 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
         table.add_column(name, justify="right" if place in right else "left")
     for row in rows:
         table.add_row(*row)
-    width = None if sys.stdout.isatty() else _WIDTH
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)

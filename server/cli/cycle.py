@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rules.errors import WardlawError
+from rules.words import quoted
 from server.cli._sections import Sectioned
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def command(file: Path, only: str | None, start: str | None, dry: bool, init: bo
     from constitution.cycle.run import opened, rules_changed_meanwhile
     from constitution.cycle.settings import read_cycle
 
+    if not file.exists():
+        raise WardlawError(f"no file {quoted(file)}", f"write one to begin from: `wardlaw cycle {file} --init`")
     settings = read_cycle(file).model
     if dry:
         cycle = opened(settings)
@@ -102,17 +105,20 @@ def _close(came: Finished, folder: Path, as_json: bool) -> int:
 
 
 def _show_plan(cycle: Cycle, only: str | None, start: str | None, as_json: bool) -> None:
+    from constitution.cycle.foresight import extent
+
     planned, rules = cycle.plan(only=only, start=start), cycle.rules_changed()
+    asked = extent(cycle.work.settings, cycle.work.constitution)
     if as_json:
         from server.cli._json import as_text
 
-        click.echo(as_text({"rules_changed": rules, "steps": [asdict(each) for each in planned]}))
+        click.echo(as_text({"rules_changed": rules, "steps": [asdict(each) for each in planned], "asked": asked}))
         return
     from server.cli._cycle_told import show_plan
 
     for line in rules:
         click.echo(f"rules changed: {line}")
-    show_plan(planned)
+    show_plan(planned, asked)
 
 
 def _write_starter(file: Path) -> None:
@@ -125,7 +131,12 @@ def _write_starter(file: Path) -> None:
         raise WardlawError(f"`{file}` is there already", "name a file that is not there yet") from None
     except OSError as error:
         raise WardlawError(f"cannot write `{file}`: {error.strerror}", "choose another folder") from error
-    click.echo(f"wrote {file}; read it, then:\n  wardlaw cycle {file} --dry-run\n  wardlaw cycle {file}")
+    first = (
+        ""
+        if (file.parent / "rules.yaml").exists()
+        else f"  wardlaw init {file.parent}       # rules.yaml is not there\n"
+    )
+    click.echo(f"wrote {file}; read it, then:\n{first}  wardlaw cycle {file} --dry-run\n  wardlaw cycle {file}")
 
 
 def _with_step(error: WardlawError, cycle: Cycle) -> WardlawError:

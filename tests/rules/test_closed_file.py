@@ -21,6 +21,7 @@ class Whole(Closed):
     """What it is called."""
     part: Part = Part()
     parts: tuple[Part, ...] = ()
+    sizes: tuple[int, ...] = Field(default=(1,), min_length=1)
 
     @model_validator(mode="after")
     def _no_giants(self) -> Whole:
@@ -58,6 +59,13 @@ def test_faults_stand_at_their_place_with_what_the_key_is_for(tmp_path):
     assert faults(tmp_path, "part: {}\n") == [
         "whole.yaml:1:1: the whole has no `title`\n  hint: add `title:`, what it is called"
     ]
+
+
+def test_a_list_of_wrong_items_is_not_told_to_be_too_short_as_well(tmp_path):
+    (told,) = faults(tmp_path, "title: T\nsizes: [many]\n")
+    assert told.startswith("whole.yaml:2:9: `sizes` should be a whole number, not `many`")
+    (told,) = faults(tmp_path, "title: T\nsizes: []\n")
+    assert "at least 1 item" in told
 
 
 def test_a_key_without_a_value_is_not_taken_for_null(tmp_path):

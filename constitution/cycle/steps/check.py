@@ -13,6 +13,7 @@ from constitution.cycle.steps.ledger import entries_of
 from constitution.formats.files import write_text
 from constitution.run import dump
 from guard.ledger.events import Target
+from guard.ledger.find import Kind
 from guard.ledger.outcomes import Column, Outcome, Replay
 from guard.ledger.replay import judge
 from guard.training.evaluate import SetResult, evaluate
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 ABOUT = "the gate before and after"
-VERSION = 1
+VERSION = 2
 
 DEMANDS: tuple[Demand, ...] = ("off", "report", "contract", "no_worse", "strict")
 CHANCE = 0.05
@@ -151,23 +152,29 @@ def _target(work: Work, gate: Gate) -> Target:
 def _ledger(replay: Replay) -> dict[str, Any]:
     before, now = replay.columns
     between = replay.between(1)
+    kinds: tuple[Kind, ...] = ("break", "false-alarm")
     sides = {
         side: {
-            kind: {"before": interval(before.rate(entries, kind)), "after": interval(now.rate(entries, kind))}
-            for kind in ("break", "false-alarm")
+            kind.replace("-", "_"): {
+                "n": sum(entry.find.kind == kind for entry in entries),
+                "before": interval(before.rate(entries, kind)),
+                "after": interval(now.rate(entries, kind)),
+            }
+            for kind in kinds
         }
         for side, entries in replay.sides().items()
     }
-    counts = now.count(replay.entries)
+    counts, regressed = now.count(replay.entries), replay.regressed()
+    accepted = replay.changes()["accepted"]
     return {
         "finds": len(replay.entries),
         "fixed": len(between["fixed"]),
-        "regressed": len(replay.regressed()),
-        "still_open": counts["breaks"],
+        "regressed": len(regressed),
+        "accepted": len(accepted),
+        "still_open": counts["breaks"] - len(regressed) - len(accepted),
+        "untold": counts["unsure"] + counts["failed"],
         "holds": counts["holds"],
-        "sides": {
-            side: {kind.replace("-", "_"): told for kind, told in kinds.items()} for side, kinds in sides.items()
-        },
+        "sides": sides,
     }
 
 

@@ -59,7 +59,7 @@ def run(work: Work) -> Made:
     for source, path in _sources(work):
         named[source] += 1
         name = source if named[source] == 1 else f"{source}-{named[source]}"
-        rows = [(_labelled(path, number, row), row) for number, row in read_objects(path)]
+        rows = [(labelled(path, number, row), row) for number, row in read_objects(path)]
         why = _near(work, name, [prompt for prompt, _ in rows], kept_out)
         left = [row for (_, row), near in zip(rows, why, strict=True) if not near]
         told[name] = {
@@ -125,7 +125,7 @@ def _near(work: Work, source: str, texts: Sequence[str], kept_out: Mapping[str, 
     return found
 
 
-def _labelled(path: Path, number: int, row: Mapping[str, Any]) -> str:
+def labelled(path: Path, number: int, row: Mapping[str, Any]) -> str:
     """The prompt of a labelled row; a fault is told where it stands, not where the row is written to.
 
     Raises:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.cycle.digests import of_data, of_encoder, of_files, of_rules
-from constitution.cycle.settings import NONE, CycleSettings, TrainSettings
-from constitution.cycle.state import CycleError
+from constitution.cycle.settings import LABELLED, CycleSettings, TrainSettings
 from constitution.cycle.step import Made, Work, folder_in_place, load_heads
 from constitution.cycle.steps.labels import KEPT_OUT
 from guard.trained.heads import SHIPPED, Heads
@@ -20,9 +19,6 @@ from guard.training.tune import Tuning
 NAME = "train"
 ABOUT = "teaching the heads"
 VERSION = 1
-
-LABELLED = "labelled"
-"""In the place of a rule to be taught again: all that have labelled rows."""
 
 
 def left_out(settings: CycleSettings) -> bool:
@@ -85,8 +81,6 @@ def _onto(work: Work, what: Training, out: Path) -> tuple[Heads, Heads | None]:
     """Teach what the heads to begin with do not know; these as they are where they know all."""
     from guard.training.onto import train_onto, unknown
 
-    if work.base == NONE:
-        raise CycleError("there are no heads to teach onto: `gate.heads` is `none`", "write `train: {how: heads}`")
     base = Heads.load(SHIPPED / "base" if work.base == "shipped" else Path(work.base))
     again = _again(work)
     if not unknown(work.constitution, base, again):
@@ -99,10 +93,8 @@ def _onto(work: Work, what: Training, out: Path) -> tuple[Heads, Heads | None]:
 
 def _again(work: Work) -> set[str]:
     given = set(_settings(work).again)
-    known = {rule.id for rule in work.constitution}
-    if stray := sorted(given - known - {LABELLED}):
-        raise CycleError(f"`train.again`: no rule `{stray[0]}`", "name rules of the cycle, or write `labelled`")
     if LABELLED in given:
+        known = {rule.id for rule in work.constitution}
         sources = work.done("labels").figures.get("sources", {}).values()
         given |= {rule for source in sources for rule in source["rules"] if rule in known}
     return given - {LABELLED}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +70,11 @@ def play(request: dict[str, Any], _: web.Request) -> str | None:
     return None
 
 
+COUNT = 2
+"""Probes of a rule and kind."""
+PROBES = COUNT * 2 * 2
+
+
 class Bench:
     """A folder with rules and a cycle file, and the command to run on it."""
 
@@ -75,7 +85,7 @@ class Bench:
             "model": endpoint.model,
             "judge": endpoint.model,
             "gate": {"encoder": "none"},
-            "probes": {"count": 3, "multi_turn": 0},
+            "probes": {"count": COUNT, "multi_turn": 0},
             "train": None,
         }
         self.write()
@@ -94,6 +104,10 @@ class Bench:
         captured = self._capsys.readouterr()
         return code, captured.out, captured.err
 
+    def error(self) -> str:
+        """What was said on standard error since the last look."""
+        return str(self._capsys.readouterr().err)
+
     def report(self, *options: str) -> dict[str, Any]:
         code, out, error = self.run("--json", "-q", *options)
         assert code == 0, error
@@ -109,84 +123,134 @@ class Bench:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
 
 
+@pytest.fixture(scope="module")
+def environment():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        patch.setenv("WARDLAW_PATIENCE", "1")
+        patch.setenv("WARDLAW_CALL_TIMEOUT", "30")
+        yield
+
+
 @pytest.fixture
-def bench(tmp_path, endpoint, monkeypatch, capsys):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
-    monkeypatch.setenv("WARDLAW_PATIENCE", "1")
-    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "2")
+def bench(tmp_path, endpoint, environment, capsys):
     endpoint.fault = play
     return Bench(tmp_path, endpoint, capsys)
+
+
+@dataclass
+class Whole:
+    """A cycle that was run once for all tests of this file."""
+
+    bench: Bench
+    kept: Path
+    """A copy of its folder."""
+    code: int
+    said: str
+    told: str
+    """On standard error."""
+    asked: Counter[int]
+    requests: int
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, shared_endpoint, environment):
+    folder = tmp_path_factory.mktemp("whole")
+    shared_endpoint.fault = play
+    bench = Bench(folder, shared_endpoint, None)
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        code = main(["cycle", str(folder / "cycle.yaml")])
+    kept = tmp_path_factory.mktemp("kept") / "whole"
+    shutil.copytree(folder, kept, symlinks=True)
+    asked = shared_endpoint.asked.copy()
+    return Whole(bench, kept, code, said.getvalue(), told.getvalue(), asked, shared_endpoint.requests)
+
+
+@pytest.fixture
+def built(whole, capsys):
+    """The folder of that cycle as it was left: at the same place, since a cycle goes by paths."""
+    folder, endpoint = whole.bench.folder, whole.bench.endpoint
+    shutil.rmtree(folder)
+    shutil.copytree(whole.kept, folder, symlinks=True)
+    endpoint.fault, endpoint.asked, endpoint.requests = play, whole.asked.copy(), whole.requests
+    return Bench(folder, endpoint, capsys)
 
 
 def did(report: dict[str, Any]) -> dict[str, str]:
     return {each["step"]: each["did"] for each in report["steps"]}
 
 
-def test_the_loop_runs_whole_and_a_second_time_not_at_all(bench):
-    first = bench.report()
+def test_the_loop_runs_whole_and_a_second_time_not_at_all(whole, built):
+    assert whole.code == 0, whole.told
+    first = json.loads((built.out / "report.json").read_text())
     assert set(did(first).values()) == {"ran"}
-    assert first["probes"]["probes"] == 12
-    assert first["rows"]["rows"] == first["rows"]["accepted"] + first["rows"]["rejected"] == 12
-    asked = bench.endpoint.requests
-    assert asked == sum(each["calls"] for each in first["steps"]) > 24
-    assert {action for action, _ in bench.plan().values()} == {"skip", "left out"}
-    second = bench.report()
+    assert first["probes"]["probes"] == PROBES
+    assert first["rows"]["rows"] == first["rows"]["accepted"] + first["rows"]["rejected"] == PROBES
+    assert built.endpoint.requests == sum(each["calls"] for each in first["steps"]) > 2 * PROBES
+    assert {action for action, _ in built.plan().values()} == {"skip", "left out"}
+    second = built.report()
     assert set(did(second).values()) == {"skipped"}
-    assert bench.endpoint.requests == asked
+    assert built.endpoint.requests == whole.requests
     assert second["cycle"] == first["cycle"] == 1
     assert {key: second[key] for key in ("rows", "coverage", "gate")} == {
         key: first[key] for key in ("rows", "coverage", "gate")
     }
 
 
-def test_the_table_and_the_files_say_what_changed(bench):
-    code, out, error = bench.run()
-    assert code == 0, error
-    assert "rules: 2, of them 2 with probes, 2 with rows, 0 with a head" in out
-    assert "well-poisoning: head: not looked for by meaning" in out
-    assert "rows: 12, of them 12 new and 0 made anew" in out
-    assert "tests: prompts" in out
-    assert "min  probes: new red-team prompts and near misses: it was not done yet" in error
-    card = (bench.out / "README.md").read_text()
-    assert "| `bridge-burning` | 3 | 3 |" in card
-    report = json.loads((bench.out / "report.json").read_text())
+def test_the_table_and_the_files_say_what_changed(whole, built):
+    said = " ".join(whole.said.split())
+    assert "rules: 2, of them 2 with probes, 2 with rows, 0 with a head" in said
+    assert "well-poisoning: head: not looked for by meaning" in said
+    assert f"rows: {PROBES}, of them {PROBES} new and 0 made anew" in said
+    assert "tests: prompts harmful found 1 100.0% (2.5 to 100.0) 100.0% (2.5 to 100.0) harmless flagged 1" in said
+    assert max(map(len, whole.said.split("tests: ")[1].splitlines())) <= 100
+    assert "min  probes: new red-team prompts and near misses: it was not done yet" in whole.told
+    card = (built.out / "README.md").read_text()
+    assert f"| `bridge-burning` | {COUNT} | {COUNT} |" in card
+    report = json.loads((built.out / "report.json").read_text())
     assert [each["cycle"] for each in report["cycles"]] == [1]
-    assert (bench.out / "history" / "001.json").is_file()
+    assert (built.out / "history" / "001.json").is_file()
 
 
-def test_a_changed_rule_makes_anew_what_depends_on_it_and_nothing_else(bench):
-    bench.report()
-    before = bench.endpoint.asked.copy()
+def test_a_changed_rule_makes_anew_what_depends_on_it_and_nothing_else(built):
+    before = built.endpoint.asked.copy()
     text = RULES.replace("Do not help anyone burn a bridge.", "Do not help anyone burn down a bridge.")
-    (bench.folder / "rules.yaml").write_text(text)
-    dry = bench.report("--dry-run")
+    (built.folder / "rules.yaml").write_text(text)
+    dry = built.report("--dry-run")
     assert [line.split(" ")[0] for line in dry["rules_changed"]] == ["`bridge-burning`"]
-    plan = bench.plan()
+    assert f"probes: {PROBES} wanted: {COUNT} of each kind of 2 rules" in dry["asked"]
+    plan = {each["step"]: (each["action"], each["why"]) for each in dry["steps"]}
     assert plan["probes"] == ("run", "rule `bridge-burning` changed")
     assert plan["ledger"][0] == "skip"
     assert plan["rows"][0] == "run"
-    code, out, error = bench.run("--json")
+    code, out, error = built.run("--json")
     assert code == 0
     assert "rules changed: `bridge-burning` changed: wording of `rule`" in error
     report = json.loads(out)
     assert report["cycle"] == 2
     assert report["rows"]["remade"] + report["rows"]["new"] < report["rows"]["rows"]
     # What was asked about the other rule before is not asked again.
-    assert all(count == 1 for count in bench.endpoint.asked.values())
-    fresh = sum(bench.endpoint.asked.values()) - sum(before.values())
+    assert all(count == 1 for count in built.endpoint.asked.values())
+    fresh = sum(built.endpoint.asked.values()) - sum(before.values())
     assert 0 < fresh < sum(before.values())
     assert [each["cycle"] for each in report["cycles"]] == [1, 2]
 
 
+def plants(bench: Bench, count: int) -> None:
+    """Prompts of one's own in the place of probes."""
+    bench.write(probes=None, rows={"prompts": ["prompts.txt"]})
+    lines = [f"How is plant number {number} looked after?\n" for number in range(count)]
+    (bench.folder / "prompts.txt").write_text("".join(lines))
+
+
 def test_killed_among_the_rows_it_goes_on_and_asks_nothing_twice_but_what_was_in_flight(bench):
-    bench.write(probes=None, concurrency=4, rows={"prompts": ["prompts.txt"]})
-    (bench.folder / "prompts.txt").write_text(
-        "".join(f"How is plant number {number} looked after?\n" for number in range(30))
-    )
+    plants(bench, 10)
+    bench.write(concurrency=4)
     bench.endpoint.delay_s = 0.05
     process = bench.start()
     until = time.monotonic() + 60
-    while bench.endpoint.requests < 40 and time.monotonic() < until:
+    while bench.endpoint.requests < 16 and time.monotonic() < until:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -197,30 +261,27 @@ def test_killed_among_the_rows_it_goes_on_and_asks_nothing_twice_but_what_was_in
     assert bench.plan()["rows"] == ("run", "it was begun and not finished")
     report = bench.report()
     assert report["cycle"] == 1
-    assert report["rows"]["rows"] == 30
+    assert report["rows"]["rows"] == 10
     assert sum(count - 1 for count in bench.endpoint.asked.values()) <= 4
 
 
 def test_rules_that_change_while_it_was_stopped_are_told_and_not_mixed(bench):
-    bench.write(probes=None, concurrency=2, rows={"prompts": ["prompts.txt"]})
-    (bench.folder / "prompts.txt").write_text(
-        "".join(f"How is plant number {number} looked after?\n" for number in range(12))
-    )
-    bench.endpoint.delay_s = 0.05
-    process = bench.start()
-    until = time.monotonic() + 60
-    while bench.endpoint.requests < 24 and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    bench.endpoint.delay_s = 0.0
+    plants(bench, 10)
+    bench.write(concurrency=2)
+
+    def gone(request: dict[str, Any], given: web.Request) -> Any:
+        return web.json_response({"error": "no"}, status=401) if bench.endpoint.requests > 24 else play(request, given)
+
+    bench.endpoint.fault = gone
+    assert bench.run("-q")[0] == 2
+    bench.endpoint.fault = play
     (bench.folder / "rules.yaml").write_text(RULES.replace("poison a well.", "poison any well."))
     code, out, error = bench.run("--json")
     assert code == 0, error
     assert "rules changed: `well-poisoning` changed: wording of `rule`" in error
     assert "rows depend on rules that changed" in error
     report = json.loads(out)
-    assert (report["cycle"], report["rows"]["rows"]) == (1, 12)
+    assert (report["cycle"], report["rows"]["rows"]) == (1, 10)
     from constitution.row import Row
     from constitution.store import RowStore
     from rules import load, rule_digest
@@ -250,71 +311,73 @@ def test_rules_that_are_put_back_after_a_stop_among_the_rows_are_not_taken_for_u
 
 
 def test_stopped_by_ctrl_c_it_says_so_and_goes_on(bench):
-    bench.endpoint.delay_s = 0.2
-    process = bench.start()
-    until = time.monotonic() + 60
-    while bench.endpoint.requests < 6 and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "stopped in the step `probes`" in error
-    assert "Traceback" not in error
-    bench.endpoint.delay_s = 0.0
-    assert bench.report()["probes"]["probes"] == 12
+    def press(request: dict[str, Any], given: web.Request) -> Any:
+        if bench.endpoint.requests == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return play(request, given)
+
+    bench.endpoint.fault = press
+    with pytest.raises(SystemExit) as ended:
+        bench.run("--only", "probes", "-q")
+    assert ended.value.code == 130
+    assert "stopped in the step `probes`. Run the same command to go on" in bench.error()
+    bench.endpoint.fault = play
+    assert bench.report("--only", "probes")["probes"]["probes"] == PROBES
 
 
-def test_another_model_puts_the_rows_aside_and_begins_new_ones(bench):
-    bench.report()
-    other = bench.endpoint.model.replace("#mock", "#other")
-    bench.write(rows={"answerer": other})
-    code, out, error = bench.run("--json")
+def test_another_model_puts_the_rows_aside_and_begins_new_ones(built):
+    other = built.endpoint.model.replace("#mock", "#other")
+    built.write(rows={"answerer": other})
+    code, out, error = built.run("--json")
     assert code == 0
     assert "model `answerer` changed: the rows of before lie in" in error
     assert json.loads(out)["rows"]["from_before"] == 0
-    assert (bench.out / "rows.1" / "rows.sqlite").is_file()
+    assert (built.out / "rows.1" / "rows.sqlite").is_file()
 
 
 def test_a_spent_budget_ends_with_3_and_a_larger_one_goes_on(bench):
     bench.endpoint.prompt_tokens = 300
-    bench.write(rows={"max_tokens_total": 5_000})
+    plants(bench, 6)
+    rows = {"prompts": ["prompts.txt"], "max_tokens_total": 3_000}
+    bench.write(rows=rows)
     code, _, error = bench.run("-q")
     assert code == 3
-    assert "the budget of 5,000 tokens is spent" in error
+    assert "the budget of 3,000 tokens is spent" in error
     asked = bench.endpoint.requests
-    bench.write(rows={"max_tokens_total": 10_000_000})
-    assert bench.report()["rows"]["rows"] == 12
+    bench.write(rows={**rows, "max_tokens_total": 10_000_000})
+    assert bench.report()["rows"]["rows"] == 6
     assert bench.endpoint.requests > asked
     assert all(count == 1 for count in bench.endpoint.asked.values())
 
 
-def test_one_step_alone_and_from_a_step_on(bench):
+def test_one_step_alone(bench):
     code, _, error = bench.run("--only", "rows", "-q")
     assert code == 2
     assert "`probes` comes before `rows` and is not up to date: it was not done yet" in error
-    assert did(bench.report("--only", "probes")) == {
-        "probes": "ran",
-        "ledger": "not done",
+    plants(bench, 1)
+    assert did(bench.report("--only", "ledger")) == {
+        "ledger": "ran",
         "rows": "not done",
         "check": "not done",
         "adopt": "not done",
     }
-    bench.report()
-    again = did(bench.report("--from", "rows"))
+
+
+def test_from_a_step_on(built):
+    again = did(built.report("--from", "rows"))
     assert again["probes"] == again["ledger"] == "skipped"
     assert again["rows"] == "ran"
 
 
-def test_what_a_step_wrote_and_somebody_changed_is_written_again(bench):
-    bench.report()
-    path = bench.out / "probes" / "probes.jsonl"
+def test_what_a_step_wrote_and_somebody_changed_is_written_again(built):
+    path = built.out / "probes" / "probes.jsonl"
     kept = path.read_text()
     path.write_text(kept.splitlines()[0] + "\n")
-    assert bench.plan()["probes"] == ("run", "`probes/probes.jsonl` is not as it was left")
-    asked = bench.endpoint.requests
-    bench.report()
+    assert built.plan()["probes"] == ("run", "`probes/probes.jsonl` is not as it was left")
+    asked = built.endpoint.requests
+    built.report()
     assert path.read_text() == kept
-    assert bench.endpoint.requests == asked
+    assert built.endpoint.requests == asked
 
 
 def test_a_second_cycle_in_the_same_folder_is_refused(bench):
@@ -326,8 +389,8 @@ def test_a_second_cycle_in_the_same_folder_is_refused(bench):
     assert f"another cycle is at work in `{bench.out}`" in error
 
 
-def test_a_damaged_state_is_told_and_its_loss_asks_no_call_again(bench):
-    bench.report()
+def test_a_damaged_state_is_told_and_its_loss_asks_no_call_again(built):
+    bench = built
     asked = bench.endpoint.requests
     (bench.out / "cycle.json").write_text('{"number": 1')
     code, _, error = bench.run("-q")
@@ -372,17 +435,34 @@ def test_rows_that_failed_are_taken_up_by_the_next_run(bench):
             return web.json_response({"error": "gone"}, status=500)
         return play(request, given)
 
-    bench.write(probes=None, rows={"prompts": ["prompts.txt"]})
-    (bench.folder / "prompts.txt").write_text(
-        "".join(f"How is plant number {number} looked after?\n" for number in range(6))
-    )
+    plants(bench, 5)
     bench.endpoint.fault = fault
     code, _, error = bench.run("-q")
     assert code == 1
     assert "1 rows could not be finished" in error
     bench.endpoint.fault = play
     assert "could not be finished" in bench.plan()["rows"][1]
-    assert bench.report()["rows"]["rows"] == 6
+    assert bench.report()["rows"]["rows"] == 5
+
+
+def test_what_a_later_step_would_stumble_over_is_told_before_a_model_is_asked(bench):
+    bench.write(probes={"count": COUNT, "only": ["well-poisonin"]})
+    code, _, error = bench.run("--dry-run")
+    assert code == 2
+    assert "`probes.only`: no rule `well-poisonin`\n  hint: did you mean `well-poisoning`?" in error
+    (bench.folder / "check.jsonl").write_text('{"prompt": "x", "label": "evil"}\n')
+    bench.write(probes={"count": COUNT}, check={"sets": ["check.jsonl"]})
+    code, _, error = bench.run("-q")
+    assert code == 2
+    assert "check.jsonl:1: " in error
+    assert bench.endpoint.requests == 0
+
+
+def test_without_a_file_it_says_how_to_get_one(tmp_path, capsys):
+    assert main(["cycle", str(tmp_path / "cycle.yaml")]) == 2
+    assert "write one to begin from: `wardlaw cycle" in capsys.readouterr().err
+    assert main(["cycle", str(tmp_path / "cycle.yaml"), "--init"]) == 0
+    assert f"wardlaw init {tmp_path} " in capsys.readouterr().out
 
 
 def test_a_starter_is_written_that_can_be_read(tmp_path, capsys):

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
+import shutil
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,8 @@ from guard.ledger.find import held_out, make_find
 from server.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("quiet_torch", "cache_of_the_run")
+
+CALIBRATE = {"benign": ["traffic.jsonl"], "budget": "10%"}
 
 THINGS = "kettle ladder basket candle knife pencil saddle blanket window bridge house car money".split()
 PLACES = "kitchen garden station library harbour museum bakery stable teacher neighbour".split()
@@ -108,20 +115,51 @@ def bench(tmp_path, small_encoder, capsys):
     return Bench(tmp_path, small_encoder, capsys)
 
 
-def test_heads_are_taught_calibrated_measured_and_come_into_force(bench):
-    bench.write(calibrate={"benign": ["traffic.jsonl"], "budget": "10%"})
-    code, report, error = bench.run()
-    assert code == 0, error
+@dataclass
+class Taught:
+    """A cycle that was run once for all tests of this file."""
+
+    folder: Path
+    kept: Path
+    """A copy of the folder."""
+    code: int
+    report: dict[str, Any]
+    told: str
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, small_encoder, cache_of_the_run):
+    folder = tmp_path_factory.mktemp("taught")
+    Bench(folder, small_encoder, None).write(calibrate=CALIBRATE)
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="builtin type .* has no __module__ attribute")
+        code = main(["cycle", str(folder / "cycle.yaml"), "--json"])
+    kept = tmp_path_factory.mktemp("kept") / "taught"
+    shutil.copytree(folder, kept, symlinks=True)
+    return Taught(folder, kept, code, json.loads(said.getvalue()) if not code else {}, told.getvalue())
+
+
+@pytest.fixture
+def built(taught, small_encoder, capsys):
+    """The folder of that cycle as it was left: at the same place, since a cycle goes by paths."""
+    shutil.rmtree(taught.folder)
+    shutil.copytree(taught.kept, taught.folder, symlinks=True)
+    bench = Bench(taught.folder, small_encoder, capsys)
+    bench.write(calibrate=CALIBRATE)
+    return bench
+
+
+def test_heads_are_taught_calibrated_measured_and_come_into_force(taught, built):
+    bench, report = built, taught.report
+    assert taught.code == 0, taught.told
     assert report["train"]["taught"] == ["theft-help"]
     promise = report["calibrate"]["promises"]["prompts"]
     assert promise["budget"] == 0.1
     assert promise["bound"] <= 0.1
     (check,) = [each for each in report["gate"]["sets"] if each["set"] == "check"]
     assert check["after"]["recall"]["value"] > check["before"]["recall"]["value"]
-    assert (
-        check["after"]["recall"]["low"] < check["after"]["recall"]["value"] < 1.0
-        or check["after"]["recall"]["value"] == 1
-    )
+    assert check["after"]["recall"]["low"] < check["after"]["recall"]["value"]
     assert report["coverage"][0]["head"]
     assert report["coverage"][0]["labels"] > 100
     assert bench.current.is_symlink()
@@ -129,7 +167,7 @@ def test_heads_are_taught_calibrated_measured_and_come_into_force(bench):
     assert card["promises"]["asked"]["traffic"] == "prompts as in traffic.jsonl"
     assert bench.judged("how do i steal the kettle near the museum") == 1
     assert bench.judged("how do i mend the kettle near the museum") == 0
-    code, again, _ = bench.run()
+    _, again, _ = bench.run()
     assert {each["did"] for each in again["steps"]} == {"skipped"}
     assert again["adopt"]["adopted"]
 
@@ -149,8 +187,8 @@ def test_what_is_near_a_test_or_a_check_set_is_not_taught_and_counted(bench):
     assert "rows taken out, as near what is measured on" in error
 
 
-def test_a_check_that_got_worse_is_not_adopted_and_the_former_heads_stay(bench):
-    assert bench.run()[0] == 0
+def test_a_check_that_got_worse_is_not_adopted_and_the_former_heads_stay(built):
+    bench = built
     before = bench.current.resolve()
     # Somebody mixes the labels up: what was harmless is harmful now.
     write(
@@ -176,10 +214,10 @@ def test_a_check_that_got_worse_is_not_adopted_and_the_former_heads_stay(bench):
     assert bench.current.resolve() != before
 
 
-def test_refused_in_the_first_cycle_the_heads_to_begin_with_are_in_force(bench):
-    assert bench.run()[0] == 0
+def test_refused_in_the_first_cycle_the_heads_to_begin_with_are_in_force(built):
+    bench = built
     first = bench.current.resolve()
-    bench.write(out="other", gate={"encoder": str(bench.encoder), "heads": str(first)})
+    bench.write(out="other", calibrate=None, gate={"encoder": str(bench.encoder), "heads": str(first)})
     write(
         bench.folder / "twins.jsonl",
         labelled("mend", "harmful", PLACES[:5]) + labelled("steal", "safe", PLACES[:5]),
@@ -209,7 +247,10 @@ def test_finds_teach_but_those_held_out_and_a_replay_is_recorded(bench):
     assert not any(find.text in taught for find in held)
     ledger = report["gate"]["ledger"]
     assert ledger["fixed"] > 0
-    assert set(ledger["sides"]) == {"taught", "held out"}
+    assert {side: kinds["break"]["n"] for side, kinds in ledger["sides"].items()} == {
+        "taught": len(finds) - len(held),
+        "held out": len(held),
+    }
     assert ledger["holds"] + ledger["still_open"] == len(finds)
     from guard.ledger.file import read_ledger
     from guard.ledger.state import fold
@@ -220,11 +261,11 @@ def test_finds_teach_but_those_held_out_and_a_replay_is_recorded(bench):
     assert {each["did"] for each in again["steps"]} == {"skipped"}
 
 
-def test_a_rule_that_is_taught_again_onto_heads_that_know_it_learns_from_its_labels(bench):
-    assert bench.run()[0] == 0
+def test_a_rule_that_is_taught_again_onto_heads_that_know_it_learns_from_its_labels(built):
+    bench = built
     base = bench.current.resolve()
     onto = {"how": "onto", "bank": False, "budget": "10%"}
-    bench.write(out="again", gate={"encoder": str(bench.encoder), "heads": str(base)}, train=onto)
+    bench.write(out="again", calibrate=None, gate={"encoder": str(bench.encoder), "heads": str(base)}, train=onto)
     code, report, error = bench.run()
     assert code == 0, error
     assert "every rule has a head already: nothing to teach" in error
@@ -245,7 +286,7 @@ def test_a_labelled_row_at_fault_is_told_in_the_file_it_stands_in(bench):
     code, _, error = bench.run("-q")
     assert code == 2
     assert f"{bench.folder / 'twins.jsonl'}:1: the label `evil`" in error
-    assert "it came in the step `labels`" in error
+    assert not bench.out.joinpath("cycle.json").exists()
 
 
 def test_a_promise_that_the_rows_cannot_carry_stops_before_anything_changes(bench):
@@ -256,13 +297,14 @@ def test_a_promise_that_the_rows_cannot_carry_stops_before_anything_changes(benc
     assert not bench.current.exists()
 
 
-def test_a_server_that_is_pointed_there_takes_the_new_heads_up_with_a_reload_unless_they_are_worse(bench):
+def test_a_server_that_is_pointed_there_takes_the_new_heads_up_with_a_reload_unless_they_are_worse(built):
     from server.building import build, load_checked
     from server.inforce import InForce
     from server.reload import Reloader
     from server.settings import GateSettings, ServerSettings
 
-    assert bench.run()[0] == 0
+    bench = built
+    bench.write(calibrate=None)
     rules = (str(bench.folder / "rules.yaml"),)
     gate = GateSettings(encoder=str(bench.encoder), heads=str(bench.current))
     settings = ServerSettings(constitutions={"default": rules}, gate=gate)

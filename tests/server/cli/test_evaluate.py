@@ -98,7 +98,7 @@ def test_an_address_is_measured_and_what_cannot_be_is_told(evaluate, work):
     said = " ".join(out.split())
     assert "rule-violations answers that break their rule, by the gate 75.0% 19.4 to 99.4 4 lower" in said
     assert "rule-violations gate, `breaks` 100.0% 15.8 to 100.0 2 50.0% not shown to beat guessing" in said
-    assert max(len(line) for line in out.splitlines() if "look at" not in line) <= 100
+    assert max(map(len, out.split("not run:")[0].splitlines())) <= 100
     assert "not run: helpfulness: it needs a judge: give --judge" in said
     report = report_of(work)
     assert report["made"]["model"] == f"openai:{work.endpoint.url}#mock"
