@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 """Columns, where nobody says how many there are."""
-_MOST = 12
-"""Rules that the table of coverage lists."""
+_MOST = 4
+"""Rules that are named where they lack the same for the same reason; README.md names all."""
 
 
 def show_plan(planned: Sequence[Planned], extent: Sequence[str]) -> None:
@@ -75,7 +75,8 @@ def _show_gate(gate: Mapping[str, Any]) -> None:
         if count:  # a share of nothing is no share
             lines.append((f"  {what}", f"{count:,}", share(before), share(after)))
 
-    for each in gate["sets"]:
+    own = {"set": "tests, by their own rule", **gate["own"]}
+    for each in (own, *({**found, "set": f"{found['set']}, by any rule"} for found in gate["sets"])):
         lines.append((each["set"], "", "", ""))
         before, after = each["before"], each["after"]
         add("harmful found", each["harmful"], before["recall"], after["recall"])
@@ -107,12 +108,15 @@ def _show_coverage(coverage: Sequence[Mapping[str, Any]]) -> None:
     rows = sum(bool(each["rows"]["accepted"]) for each in coverage)
     heads = sum(each["head"] for each in coverage)
     click.echo(f"rules: {len(coverage):,}, of them {probes:,} with probes, {rows:,} with rows, {heads:,} with a head")
-    lacking = [each for each in coverage if each["lacking"]]
-    for each in lacking[:_MOST]:
-        told = "; ".join(f"{what}: {why}" for what, why in each["lacking"].items())
-        click.echo(f"  {each['rule']}: {told}")
-    if len(lacking) > _MOST:
-        click.echo(f"  and {len(lacking) - _MOST:,} more: see README.md")
+    rules: dict[str, list[str]] = {}
+    for each in coverage:
+        for what, why in each["lacking"].items():
+            rules.setdefault(f"{what}: {why}", []).append(each["rule"])
+    for told, named in rules.items():
+        shown = ", ".join(named[:_MOST]) + (f" and {len(named) - _MOST:,} more" if len(named) > _MOST else "")
+        click.echo(
+            click.wrap_text(f"{told}: {len(named):,}: {shown}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        )
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 ABOUT = "the gate before and after"
-VERSION = 2
+VERSION = 3
 
 DEMANDS: tuple[Demand, ...] = ("off", "report", "contract", "no_worse", "strict")
 CHANCE = 0.05
@@ -83,6 +83,7 @@ def run(work: Work) -> Made:
     ]
     figures = {
         "sets": [_compared(old, new) for old, new in zip(measured["before"][0], measured["after"][0], strict=True)],
+        "own": _by_own(measured["before"][1], measured["after"][1]),
         "rules": _by_rule(measured["before"][1], measured["after"][1]),
         "tests": {"run": change.run, "failing": len(change.failing), "worse": len(change.worse)},
         "breaches": {
@@ -121,6 +122,16 @@ def _accuracy(result: SetResult) -> dict[str, Any]:
         "recall": interval(result.counts.recall),
         "false_alarms": interval(result.counts.safe_flagged),
         "auc": result.ranking and round(result.ranking.auc, 4),
+    }
+
+
+def _by_own(old: Trial, new: Trial) -> dict[str, Any]:
+    """All tests, each found where its own rule is: a set counts what any rule finds, also the wrong one."""
+    return {
+        "harmful": new.count("breaks")[1],
+        "safe": new.count("keeps")[1],
+        "before": {"recall": interval(old.recall()), "false_alarms": interval(old.false_alarms())},
+        "after": {"recall": interval(new.recall()), "false_alarms": interval(new.false_alarms())},
     }
 
 

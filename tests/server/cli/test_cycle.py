@@ -201,9 +201,13 @@ def test_the_loop_runs_whole_and_a_second_time_not_at_all(whole, built):
 def test_the_table_and_the_files_say_what_changed(whole, built):
     said = " ".join(whole.said.split())
     assert "rules: 2, of them 2 with probes, 2 with rows, 0 with a head" in said
-    assert "well-poisoning: head: not looked for by meaning" in said
+    assert "head: not looked for by meaning: 2: well-poisoning, bridge-burning" in said
     assert f"rows: {PROBES}, of them {PROBES} new and 0 made anew" in said
-    assert "tests: prompts harmful found 1 100.0% (2.5 to 100.0) 100.0% (2.5 to 100.0) harmless flagged 1" in said
+    assert "tests, by their own rule harmful found 1 100.0% (2.5 to 100.0)" in said
+    assert (
+        "tests: prompts, by any rule harmful found 1 100.0% (2.5 to 100.0) 100.0% (2.5 to 100.0) harmless flagged 1"
+        in said
+    )
     assert max(map(len, whole.said.split("tests: ")[1].splitlines())) <= 100
     assert "min  probes: new red-team prompts and near misses: it was not done yet" in whole.told
     card = (built.out / "README.md").read_text()
