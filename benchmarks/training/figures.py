@@ -13,11 +13,11 @@ Values = Mapping[str, float]
 """Question -> what was found of the answer to it."""
 
 
-def interval_of(values: Sequence[float]) -> Interval | None:
-    """The mean: of zeros and ones with the exact interval, of others with a bootstrap's."""
+def interval_of(values: Sequence[float], *, counted: bool = True) -> Interval | None:
+    """The mean: of zeros and ones that are `counted` with the exact interval, of others with a bootstrap's."""
     if not values:
         return None
-    if set(values) <= {0.0, 1.0}:
+    if counted and set(values) <= {0.0, 1.0}:
         return share(int(sum(values)), len(values))
     return _bootstrapped(list(values))
 

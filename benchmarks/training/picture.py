@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-SHOWN = ("gate", "judge", "evasive", "refuses", "refuses-xstest", "refuses-oktest", "helpful-benign", "perplexity")
+SHOWN = ("gate", "judge", "evasive", "refuses-xstest", "refuses-oktest", "helpful-benign", "words", "perplexity")
 COLOURS = ("#5b6770", "#b08a3e", "#2f6f9f", "#7a3e6d")
 
 

@@ -44,7 +44,7 @@ def report(out: Path, models: Sequence[str]) -> None:
 
 
 def _of_model(found: Found, name: str) -> dict[str, Any]:
-    figures = {m.name: interval_of(list(found.values(m, name).values())) for m in found.measures()}
+    figures = {m.name: interval_of(list(found.values(m, name).values()), counted=m.share) for m in found.measures()}
     if found.perplexity[name]:
         figures["perplexity"] = perplexity_of(found.perplexity[name])
     return figures
@@ -54,7 +54,7 @@ def _of_arm(found: Found, names: Sequence[str]) -> dict[str, Any]:
     """One recipe over its seeds: values are means over seeds, question by question."""
     if len(names) == 1:
         return _of_model(found, names[0])
-    figures = {m.name: interval_of(list(_values(found, m, names).values())) for m in found.measures()}
+    figures = {m.name: interval_of(list(_values(found, m, names).values()), counted=m.share) for m in found.measures()}
     if found.perplexity[names[0]]:
         figures["perplexity"] = perplexity_of([case for name in names for case in found.perplexity[name]])
     return figures
