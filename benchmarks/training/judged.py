@@ -106,7 +106,7 @@ class Judge:
     async def grade(self, rule: Rule, messages: Sequence[Message], answer: str, *, about: str) -> Line | None:
         """The grade of an answer alone; None where it cannot be read.
 
-        The reasons are left out of what is asked for: on two cores they take three times as long as the grade.
+        The reasons are left out of what is asked for: they are most of what a judge would write.
         """
         asked = grade_messages(self._templates, rule, messages, answer)
         schema = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = ("gate", "judge", "evasive", "refuses-xstest", "refuses-oktest", "helpful-benign", "words", "perplexity")
-COLOURS = ("#5b6770", "#b08a3e", "#2f6f9f", "#7a3e6d")
+COLOURS = {"base": "#5b6770", "first": "#b08a3e", "sft": "#2f6f9f", "sft+dpo": "#7a3e6d"}
 
 
 def draw(figures: dict[str, Any], titles: dict[str, str], path: Path) -> None:
@@ -17,7 +17,7 @@ def draw(figures: dict[str, Any], titles: dict[str, str], path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.ticker import PercentFormatter
 
-    arms = [arm for arm in ("base", "first", "sft", "sft+dpo") if arm in figures["arms"]]
+    arms = [arm for arm in COLOURS if arm in figures["arms"]]
     shown = [name for name in SHOWN if name in figures["arms"]["base"]]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
@@ -30,7 +30,7 @@ def draw(figures: dict[str, Any], titles: dict[str, str], path: Path) -> None:
                 continue
             found = figures["arms"][arm][name]
             about = [[found.value - found.low], [found.high - found.value]]
-            panel.errorbar([place], [found.value], yerr=about, fmt="o", color=COLOURS[place], capsize=4, markersize=6)
+            panel.errorbar([place], [found.value], yerr=about, fmt="o", color=COLOURS[arm], capsize=4, markersize=6)
         if figures["arms"]["base"][name].high <= 1:
             panel.set_ylim(bottom=0)
             panel.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
