@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -114,9 +115,8 @@ def _show_coverage(coverage: Sequence[Mapping[str, Any]]) -> None:
             rules.setdefault(f"{what}: {why}", []).append(each["rule"])
     for told, named in rules.items():
         shown = ", ".join(named[:_MOST]) + (f" and {len(named) - _MOST:,} more" if len(named) > _MOST else "")
-        click.echo(
-            click.wrap_text(f"{told}: {len(named):,}: {shown}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
-        )
+        told = f"{told}: {len(named):,}: {shown}"
+        click.echo(textwrap.fill(told, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

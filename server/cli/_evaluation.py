@@ -72,8 +72,9 @@ def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
     """What is worse than it may be, or could not be measured: no figure is no good figure.
 
     Raises:
-        WardlawError: a criterion has no figure of that name.
+        WardlawError: a criterion has no figure of that name, or none that could reach the bound.
     """
+    from constitution.evaluating.criterion import within
     from constitution.evaluating.pages.figures import number, told
     from rules.words import did_you_mean, quoted
 
@@ -89,6 +90,11 @@ def broken_bounds(bounds: Sequence[Bound], report: Report) -> list[str]:
         if measure is None:
             hint = did_you_mean(bound.measure or "", named)
             raise WardlawError(f"--fail-on: `{bound.criterion}` has no figure {quoted(bound.measure)}", hint)
+        least, most = within(measure.unit, measure.better)
+        if not least <= bound.value <= most:
+            hint = f"write `{bound.name}={bound.value:g}%`" if measure.unit == "share" else "give a value within that"
+            ends = f"{number(least, measure.unit)} to {number(most, measure.unit)}"
+            raise WardlawError(f"--fail-on: `{bound.name}` is always from {ends}: no such bound can be broken", hint)
         value = abs(measure.value) if measure.better == "nearer 0" else measure.value
         worse = value < bound.value if measure.better == "higher" else value > bound.value
         if worse:

@@ -112,7 +112,7 @@ def command(model: str | None, list_them: bool, **given: Any) -> int:
         list_criteria(as_json=given["as_json"])
         return 0
     if model is None:
-        raise click.UsageError("no model: name one, as `wardlaw evaluate embedded` for a first look")
+        raise click.UsageError("no model: name one, as `wardlaw evaluate embedded --limit 3` for a first look")
     from constitution.evaluating.evaluation import Evaluation
     from rules.load import load
     from server.cli._evaluation import bounds_of, broken_bounds, progress_line, shown

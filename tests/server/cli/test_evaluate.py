@@ -186,6 +186,10 @@ def test_a_bound_that_is_broken_fails_the_build(evaluate):
         ("over-refusal", "is no NAME=VALUE"),
         ("over-refusal=much", "is no NAME=VALUE"),
         ("over-refusal.declind=1", "did you mean `declined`"),
+        (
+            "over-refusal=10",
+            "is always from 0.0% to 100.0%: no such bound can be broken\n  hint: write `over-refusal=10%`",
+        ),
     ],
 )
 def test_a_bound_that_cannot_be_read_is_told(bound, what, evaluate):
