@@ -31,7 +31,7 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 
 def rouge_l(left: Sequence[str], right: Sequence[str]) -> float:
-    """F1 of the longest common subsequence of two lists of tokens, from 0 to 1: what rapidfuzz calls Indel similarity."""
+    """F1 of the longest common subsequence of two lists of tokens, from 0 to 1; rapidfuzz calls it Indel similarity."""
     from rapidfuzz.distance import Indel
 
     return Indel.normalized_similarity(left, right) if left and right else 0.0
