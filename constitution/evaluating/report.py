@@ -40,13 +40,13 @@ class Made(Record):
 
     def judged_otherwise(self, other: Made) -> str:
         """Why a difference to `other` may come from who judges, and not from the model; empty where it cannot."""
-        changed = [name for name in ("gate", "templates", "questions") if getattr(self, name) != getattr(other, name)]
+        words = {"gate": "gate", "templates": "wording of grades", "questions": "wording of questions"}
+        changed = [word for name, word in words.items() if getattr(self, name) != getattr(other, name)]
         if self.judge and other.judge and self.judge != other.judge:
             changed.append("judge")
         if not changed:
             return ""
-        what = f"another {changed[0]}" if len(changed) == 1 else f"other {' and '.join(changed)}"
-        return f"{what} judged then: a difference that rests on it may be its, and not the model's"
+        return f"another {' and another '.join(changed)} then: a difference may be its, and not the model's"
 
 
 class Outcome(Record):

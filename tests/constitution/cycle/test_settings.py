@@ -71,6 +71,7 @@ def test_a_step_is_left_out_by_null(cycle):
         ),
         ("rules: [base]\nmodel: m\ntrain: {how: heads, again: [a-rule]}\n", [":3:28: `again` goes with `onto`"]),
         ("rules: [base]\nmodel: m\ntrain: {passes: 2}\n", [":3:17: `passes` is of tuning the encoder"]),
+        ("rules: [base]\nmodel: m\ngate: {heads: none}\n", [":3:15: there are no heads to teach onto", "how: heads"]),
         ("- rules\n", ["the cycle is a map of keys"]),
         ("", ["the file is empty"]),
         ("rules: [base\n", ["cycle.yaml:1:8: not YAML"]),
