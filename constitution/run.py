@@ -7,8 +7,8 @@ wardlaw hold one alone, without the list, and are read as well.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +16,10 @@ from pydantic import Field
 
 from constitution.formats.files import write_text
 from constitution.row import Record
+from guard.held import held
 from rules.errors import WardlawError
 
 RUN_FILE = "run.json"
-LOCK_FILE = ".lock"
 
 
 class RunError(WardlawError):
@@ -72,31 +72,13 @@ class _Runs(Record):
     runs: Annotated[tuple[Determined, ...], Field(min_length=1)]
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[None]:
     """Hold `folder` for one run; made if it is not there.
 
     Raises:
         RunError: another run holds it, or it cannot be made.
     """
-    import filelock
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK_FILE, timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise RunError(
-            f"another run is at work in `{folder}`", "wait for it to end, or give this one another --out folder"
-        ) from None
-    except OSError as error:
-        raise RunError(
-            f"`{folder}` cannot be written: {error.strerror or error}", "choose another --out folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return held(folder, RunError)
 
 
 def read_runs(folder: Path) -> tuple[Determined, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.formats.base import Written
 from constitution.formats.files import write_text
+from constitution.loading import on_thread
 from constitution.pipeline import Tally
 from constitution.preference.card import write_card
 from constitution.preference.contest import Contest
@@ -157,8 +157,8 @@ class Preference:
         self.meter.loading = True
         try:
             for name in dict.fromkeys(settings.models.values()):
-                model = await _on_thread(partial(open_model, name, concurrency=calls))
-                stack.push_async_callback(model.close)
+                async with on_thread(partial(open_model, name, concurrency=calls)) as model:
+                    stack.push_async_callback(model.close)
                 opened[name] = model
         finally:
             self.meter.loading = False
@@ -177,15 +177,3 @@ class Preference:
             "min_margin": self.settings.min_margin,
             "seed": self.settings.seed,
         }
-
-
-async def _on_thread(load: Callable[[], ChatModel]) -> ChatModel:
-    """What `load` gives; where the run is cancelled meanwhile, it is closed before the cancellation goes on."""
-    task = asyncio.create_task(asyncio.to_thread(load))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})  # a thread cannot be ended
-        if not task.cancelled() and task.exception() is None:
-            await task.result().close()
-        raise

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from constitution.row_file import StoreError
-from constitution.run import LOCK_FILE
 from constitution.sharded.shards import read_shard, write_shard
 from constitution.store import RowStore
+from guard.held import LOCK_FILE
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS taken_up (

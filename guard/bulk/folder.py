@@ -11,12 +11,11 @@ BulkError       the folder cannot take this run, or a line could not be judged
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from guard.held import LOCK_FILE
 from guard.whole_file import write
 from rules.errors import WardlawError
 
@@ -24,7 +23,6 @@ RUN = "run.json"
 SHARDS = "verdicts"
 ASIDE = "aside.jsonl"
 WORK = ".work"
-_LOCK = ".lock"
 _WORDS = {
     "constitution": "the rules",
     "gate": "the gate",
@@ -55,33 +53,6 @@ class Determined(BaseModel):
     """Lines a unit, about; kept for the folder's life, since units cut otherwise are other units."""
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder for one run; made if it is not there.
-
-    Raises:
-        BulkError: another run holds it, or it cannot be made.
-    """
-    import filelock
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK, timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise BulkError(
-            f"another run is at work in `{folder}`", "wait for it to end, or give this one another --out folder"
-        ) from None
-    except OSError as error:
-        raise BulkError(
-            f"`{folder}` cannot be written: {error.strerror or error}", "give another --out folder, or room"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def settle(folder: Path, wanted: Determined) -> Determined:
     """What determines the verdicts of a folder: kept from its first run, or this one's where it has none.
 
@@ -92,7 +63,7 @@ def settle(folder: Path, wanted: Determined) -> Determined:
     try:
         kept = Determined.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        others = sorted(each.name for each in folder.iterdir() if each.name not in (WORK, _LOCK))
+        others = sorted(each.name for each in folder.iterdir() if each.name not in (WORK, LOCK_FILE))
         if others == [SHARDS] and not any((folder / SHARDS).iterdir()):
             others = []  # a run that ended before it wrote what it was
         if others:

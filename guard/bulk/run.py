@@ -10,11 +10,12 @@ from pathlib import Path
 
 from guard.bulk import local, on_ray, repeats, shard
 from guard.bulk.files import find
-from guard.bulk.folder import ASIDE, SHARDS, WORK, BulkError, Determined, held, settle, shards_of
+from guard.bulk.folder import ASIDE, SHARDS, WORK, BulkError, Determined, settle, shards_of
 from guard.bulk.tally import Tally
 from guard.bulk.unit import size_for
 from guard.bulk.work import Done, Plan
 from guard.gate import Gate
+from guard.held import held
 from guard.whole_file import write
 
 
@@ -83,7 +84,7 @@ def judge_files(
     files = [name for name in find(names) if not Path(name).resolve().is_relative_to(inside)]
     if not files:
         raise BulkError(f"all that is to be judged lies in `{out}` itself", "give another --out folder")
-    with held(out):
+    with held(out, BulkError):
         wanted = Determined(
             constitution=gate.digest,
             gate=gate.identity,

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from guard.bulk.folder import BulkError, held, shards_of
+from guard.bulk.folder import BulkError, shards_of
 from guard.detectors.patterns import Patterns
 from guard.exchange import Exchange
+from guard.held import held
 
 HARMLESS = [f"how do i clean kettle {number}" for number in range(300)]
 
@@ -115,7 +116,7 @@ def test_a_folder_of_something_else_or_of_another_run_is_refused(judge: Any, wri
     with pytest.raises(BulkError, match=r"holds `letter\.txt`"):
         judge([path], tmp_path / "mine")
     assert not (tmp_path / "mine/verdicts").exists()
-    with held(tmp_path / "out"), pytest.raises(BulkError, match="another run is at work"):
+    with held(tmp_path / "out", BulkError), pytest.raises(BulkError, match="another run is at work"):
         judge([path], tmp_path / "out")
 
 
