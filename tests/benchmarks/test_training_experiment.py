@@ -91,7 +91,8 @@ def command(rows: Path, folder: Path) -> list[str]:
         "harm-labels": write_lines(folder / "harms.jsonl", harms),
     }
     given = [part for name, path in files.items() for part in (f"--{name}", str(path))]
-    small = "--sft-epochs 1 --dpo-epochs 1 --batch 2 --rank 2 --max-tokens 6 --encoder none --device cpu".split()
+    # More steps than the three of the warm-up, whose first has no rate at all.
+    small = "--sft-epochs 4 --dpo-epochs 4 --batch 2 --rank 2 --max-tokens 6 --encoder none --device cpu".split()
     where = ["--rows", str(rows), "--out", str(folder / "out"), "--judge", f"scripted:{folder / 'script.json'}"]
     return [str(RUN), *where, *given, *small]
 
