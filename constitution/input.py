@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from constitution.prompt import Mixture, Prompt, PromptError, mixed
 from constitution.settings import Settings
 from constitution.sources import LARGE, PromptFile, Skipped
+from guard.globbing import files_like, is_pattern
 
 
 class Input:
@@ -86,10 +86,10 @@ def expanded(names: tuple[str, ...]) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        if name.startswith("hf:") or Path(name).exists() or not glob.has_magic(name):
+        if name.startswith("hf:") or Path(name).exists() or not is_pattern(name):
             found.append(name)
             continue
-        files = sorted(path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207  # as given
+        files = files_like(name)
         if not files:
             raise PromptError(f"no prompt file is called like `{name}`", "look at the folder and the ending")
         found += files

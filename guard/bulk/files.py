@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import gzip
 import hashlib
 import json
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from guard.globbing import files_like, is_pattern
 from guard.training.rows import LabelError
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
@@ -54,9 +54,8 @@ def find(names: Iterable[str]) -> list[str]:
             found += inside
         elif path.is_file():
             found.append(name)
-        elif glob.has_magic(name):
-            # Not Path.glob: it takes no pattern that begins at the root.
-            files = sorted(each for each in glob.glob(name, recursive=True) if Path(each).is_file())  # noqa: PTH207
+        elif is_pattern(name):
+            files = files_like(name)
             if not files:
                 raise LabelError(f"no file is called like `{name}`", "look at the folder and the ending")
             found += files

@@ -64,4 +64,5 @@ def reliabilities(every: Iterable[Reliability]) -> str:
 
 def range_of(measure: Measure) -> tuple[float, float, float]:
     """Where low, value and high of a share stand on a line from 0 to 100."""
-    return tuple(round(100 * min(max(end, 0.0), 1.0), 2) for end in (measure.low, measure.value, measure.high))  # type: ignore[return-value]
+    low, value, high = (round(100 * min(max(end, 0.0), 1.0), 2) for end in (measure.low, measure.value, measure.high))
+    return low, value, high
