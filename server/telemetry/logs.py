@@ -45,7 +45,8 @@ def set_up(settings: LogSettings) -> None:
             def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
                 log_data["time"] = _moment(log_data["time"].timestamp())
                 first = {name: log_data[name] for name in _IN_FRONT if name in log_data}
-                return first | log_data
+                # What begins so is a library's own: Ray stamps every record of a process that imports it.
+                return {name: value for name, value in (first | log_data).items() if name[0] != "_"}
 
         formatter: logging.Formatter = Json(
             "{levelname}{name}{message}",
@@ -86,7 +87,7 @@ class _Plain(logging.Formatter):
     formatException = staticmethod(bare)  # noqa: N815
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        fields = {name: value for name, value in vars(record).items() if name not in _USUAL and name[0] != "_"}
         message, line_end, rest = record.getMessage().partition("\n")
         line = _plain_line(record.created, record.levelname, record.name, message, fields) + line_end + rest
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -81,7 +81,8 @@ def read(body: Json) -> Incoming:
     except Tangled as error:
         raise BadRequest(error.where, error.what, "leave out what the model does not need") from None
     _refuse_what_goes_past(body)
-    if not turns and not unscannable and not any(body.get(name) for name in ("prompt", "conversation")):
+    # Items without a text are the upstream's to refuse, as an empty message is elsewhere: there is nothing to scan.
+    if not turns and not unscannable and not any(body.get(name) for name in ("input", "prompt", "conversation")):
         if body.get("input") is None and not body.get("previous_response_id"):
             raise BadRequest("input", "missing", "say `input`, as a string or a list of items")
         raise BadRequest("input", "there is no text in it", "say what the model is to answer")

@@ -174,6 +174,15 @@ def test_all_lines_have_one_time_format_and_one_order_of_keys(
         assert re.fullmatch(TIME, line["time"])
 
 
+@pytest.mark.parametrize("form", ["plain", "json"])
+def test_what_a_library_stamps_on_every_record_is_not_written(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(LogSettings(format=form))
+    logging.getLogger("server.reload").error("it failed", extra={"_ray_timestamp_ns": 17954, "constitution": "bank"})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "17954" not in line
+    assert "bank" in line
+
+
 def test_plain_lines_of_other_logs_look_like_those_of_decisions(
     record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,11 @@ def user(content: Any) -> Json:
     return {"role": "user", "content": content}
 
 
+def test_an_item_without_a_text_is_the_upstreams_to_answer_or_refuse() -> None:
+    incoming = DIALECT.read({"model": "m", "input": [{"role": "user", "content": ""}]})
+    assert [message.content for message in incoming.messages] == [""]
+
+
 def test_instructions_and_a_plain_input_are_two_messages() -> None:
     incoming = DIALECT.read({"model": "m", "instructions": "Be brief.", "input": "hello"})
     assert incoming.messages == (Message("system", "Be brief."), Message("user", "hello"))
