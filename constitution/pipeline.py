@@ -113,7 +113,7 @@ class RowMachine:
                 for place in range(self._concurrency):
                     group.create_task(self._work(todo, self._ramp_s * place / self._concurrency))
         except BaseExceptionGroup as failed:
-            raise _cause(failed) from None
+            raise cause(failed) from None
 
     def _todo(self, prompts: Iterable[Prompt], drawn: Drawn) -> Iterator[tuple[int, Prompt]]:
         for position, prompt in enumerate(prompts):
@@ -173,8 +173,8 @@ class RowMachine:
             raise error
 
 
-def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+def cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error to tell of: what cannot be mended by going on comes before a spent budget."""
-    causes = [_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
+    causes = [cause(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
     serious = [error for error in causes if not isinstance(error, BudgetSpent)]
     return (serious or causes)[0]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from constitution.calls import BudgetSpent
-from constitution.pipeline import Tally
+from constitution.pipeline import Tally, cause
 from constitution.preference.contest import Contest
 from constitution.preference.match import Matches
 from constitution.preference.store import OutcomeStore
@@ -43,7 +42,7 @@ class Machine:
                 for _ in range(self._concurrency):
                     group.create_task(self._work(todo))
         except BaseExceptionGroup as failed:
-            raise _cause(failed) from None
+            raise cause(failed) from None
 
     def _todo(self, contests: Iterator[Contest]) -> Iterator[tuple[int, Contest]]:
         for position, contest in enumerate(contests):
@@ -88,10 +87,3 @@ class Machine:
         down = isinstance(error, ModelUnavailable) and error.endpoint_down
         if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
             raise error
-
-
-def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to tell of: what cannot be mended by going on comes before a spent budget."""
-    causes = [_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
-    serious = [error for error in causes if not isinstance(error, BudgetSpent)]
-    return (serious or causes)[0]

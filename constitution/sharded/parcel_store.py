@@ -20,7 +20,6 @@ CREATE TABLE IF NOT EXISTS taken_up (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS made_by (run TEXT NOT NULL);
 """
-_AT_ONCE = 500
 _WAIT_S = 30.0
 GONE = "."
 """How the folder of a store that is being removed begins."""
@@ -163,16 +162,12 @@ class ParcelStore(RowStore):
         Raises:
             StoreError: the other store is damaged.
         """
-        ids = list(rows)
+        ids = json.dumps(sorted(rows))
         with self._explained():
             self._db.execute("ATTACH ? AS other", (str(other),))
             try:
-                for start in range(0, len(ids), _AT_ONCE):
-                    part = ids[start : start + _AT_ONCE]
-                    marks = ", ".join("?" * len(part))
-                    # S608: only question marks are put into the text.
-                    query = f"INSERT OR IGNORE INTO calls SELECT * FROM other.calls WHERE row IN ({marks})"  # noqa: S608
-                    self._db.execute(query, part)
+                query = "INSERT OR IGNORE INTO calls SELECT * FROM other.calls"
+                self._db.execute(f"{query} WHERE row IN (SELECT value FROM json_each(?))", (ids,))
             finally:
                 self._db.execute("DETACH other")
 
