@@ -166,8 +166,11 @@ class ParcelStore(RowStore):
         with self._explained():
             self._db.execute("ATTACH ? AS other", (str(other),))
             try:
-                query = "INSERT OR IGNORE INTO calls SELECT * FROM other.calls"
-                self._db.execute(f"{query} WHERE row IN (SELECT value FROM json_each(?))", (ids,))
+                query = (
+                    "INSERT OR IGNORE INTO calls SELECT * FROM other.calls"
+                    " WHERE row IN (SELECT value FROM json_each(?))"
+                )
+                self._db.execute(query, (ids,))
             finally:
                 self._db.execute("DETACH other")
 
