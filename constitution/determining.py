@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from constitution.choice import Choice
+from constitution.choice import default_rounds
 from constitution.row import ROLES, ModelRole
 from constitution.run import Determined
 from constitution.settings import Settings
@@ -23,7 +23,6 @@ def determined(
     gate: Gate,
 ) -> Determined:
     """All that determines the rows, beside the prompts."""
-    turns = len(constitution.rules) if settings.choice is Choice.TURN else 2
     return Determined(
         constitution=constitution_digest(constitution),
         constitution_name=constitution.name,
@@ -35,8 +34,9 @@ def determined(
             role: {"temperature": drawn.temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens}
             for role, drawn in ((role, settings.drawn(role)) for role in ROLES if role in models)
         },
-        rounds=turns if settings.rounds is None else settings.rounds,
+        rounds=default_rounds(settings.choice, len(constitution.rules)) if settings.rounds is None else settings.rounds,
         choice=settings.choice.value,
         samples=settings.samples,
+        min_helpful=settings.min_helpful,
         seed=settings.seed,
     )

@@ -119,7 +119,11 @@ class Generation:
                     gate,
                     caller,
                     LoopSettings(
-                        rounds=run.rounds, choice=settings.choice, samples=settings.samples, seed=settings.seed
+                        rounds=run.rounds,
+                        choice=settings.choice,
+                        samples=settings.samples,
+                        min_helpful=settings.min_helpful,
+                        seed=settings.seed,
                     ),
                     models=run.models,
                     sampling=run.sampling,

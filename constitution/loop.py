@@ -38,6 +38,8 @@ class LoopSettings:
     choice: Choice = Choice.EVIDENCE
     samples: int = 1
     """Revisions drawn a round; the best that passes is kept."""
+    min_helpful: int | None = None
+    """The judge's grade below which a final answer is rejected."""
     tries: int = 2
     """How often a critique, grade or rationale is asked for until it has the right shape."""
     seed: int = 0
@@ -186,6 +188,8 @@ class Loop:
                 raise draft.rejected("judge_broken", grade.reason)
             if grade.evasive:
                 raise draft.rejected("judge_evasive", grade.reason)
+            if self._settings.min_helpful is not None and grade.helpful < self._settings.min_helpful:
+                raise draft.rejected("judge_unhelpful", f"{grade.helpful} of 5: {grade.reason}")
 
     async def _justify(self, draft: Draft) -> None:
         draft.stage = "rationale"

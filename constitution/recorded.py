@@ -22,7 +22,7 @@ from rules.files import packs
 
 SETTINGS_FILE = "settings.json"
 
-_OF_THE_ROWS = ("prompts", "rules", "models", "rounds", "choice", "samples", "seed", "encoder", "templates")
+_OF_THE_ROWS = set("prompts rules models rounds choice samples min_helpful seed encoder templates".split())
 """What is written down; how answers are drawn stands in run.json, in full."""
 _IN_FILES = ("gguf", "scripted", "hf")
 """Schemes of models whose names may be paths."""
@@ -34,7 +34,7 @@ def keep_settings(settings: Settings) -> None:
     Raises:
         FormatError: the folder cannot be written.
     """
-    told = settings.model_dump(mode="json", include=set(_OF_THE_ROWS), exclude_unset=True)
+    told = settings.model_dump(mode="json", include=_OF_THE_ROWS, exclude_unset=True)
     told = _with_paths(told, lambda path: _from_folder(path, settings.out))
     write_text(settings.out / SETTINGS_FILE, dump(told))
 

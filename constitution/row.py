@@ -60,7 +60,7 @@ class Round(Record):
     rule: str
     """Id of the rule."""
     rule_digest: str
-    chosen: Literal["evidence", "random", "turn"]
+    chosen: Literal["evidence", "nearest", "random", "turn"]
     """How the rule came up."""
     critique: Critique
     """What the critic said of the answer as it stood: quotes, problem, verdict."""

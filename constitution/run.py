@@ -45,6 +45,7 @@ class Determined(Record):
     rounds: int
     choice: str
     samples: int
+    min_helpful: int | None = None
     seed: int
 
     def differences(self, other: Determined) -> list[str]:

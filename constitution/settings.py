@@ -51,13 +51,16 @@ class Settings(Closed):
     """Role -> name of the model. `judge` may be left out."""
 
     rounds: int | None = Field(default=None, ge=1, le=1000)
-    """Most rounds; by default 2, or as many as there are rules where all are asked in turn."""
+    """Most rounds; by default 2, 3 where the nearest rules are asked, or as many as there are where all are in turn."""
 
     choice: Choice = Choice.EVIDENCE
     """How the rule of a round is chosen."""
 
     samples: int = Field(default=1, ge=1, le=64)
     """Revisions drawn a round; the best that passes is kept."""
+
+    min_helpful: int | None = Field(default=None, ge=1, le=5)
+    """The judge's grade of helpfulness below which a final answer is rejected; needs a judge."""
 
     seed: int = 0
     """All randomness of a run comes from it."""
@@ -117,10 +120,12 @@ class Settings(Closed):
     """Licence of the data, for its card."""
 
     @model_validator(mode="after")
-    def _three_roles(self) -> Settings:
+    def _models_there(self) -> Settings:
         missing = [role for role in ROLES[:3] if role not in self.models]
         if missing:
             raise ValueError(f"no model for {', '.join(missing)}")
+        if self.min_helpful is not None and "judge" not in self.models:
+            raise ValueError("min_helpful needs a judge: name one")
         return self
 
     @property

@@ -101,9 +101,11 @@ class RowSettings(Closed):
     rounds: AtLeastOne | None = None
     """Most rounds of critique and revision."""
     choose: Choice = Choice.EVIDENCE
-    """How the rule of a round is chosen: `evidence`, `random` or `turn`."""
+    """How the rule of a round is chosen: `evidence`, `nearest`, `random` or `turn`."""
     samples: Annotated[int, Field(ge=1, le=64)] = 1
     """Revisions drawn a round; the best that passes is kept."""
+    min_helpful: Annotated[int, Field(ge=1, le=5)] | None = None
+    """The judge's grade of helpfulness below which a final answer is rejected; needs a `judge` here."""
     answerer: Model | None = None
     """The model that answers; by default the cycle's."""
     critic: Model | None = None
@@ -229,6 +231,8 @@ class CycleSettings(Closed):
         parts = [self.rows.answerer, self.rows.critic, self.rows.reviser] if self.rows else []
         if self.model is None and ((self.probes and not self.probes.model) or not all(parts)):
             faults.append(((), "no `model` for probes and rows", "add `model:`, as `model: embedded` for a first look"))
+        if self.rows is not None and self.rows.min_helpful is not None and self.rows.judge is None:
+            faults.append((("rows", "min_helpful"), "no judge says how helpful an answer is", "add `rows.judge`"))
         if self.gate.encoder == NONE:
             if self.train is not None:
                 hint = "leave teaching out, as `train: null`, or name an encoder"

@@ -139,7 +139,13 @@ class Work:
             tools.plan.templates,
             tools.gate,
             Caller(tools.models, {role: settings.drawn(role) for role in tools.models}, store, tools.meter),
-            LoopSettings(rounds=tools.run.rounds, choice=settings.choice, samples=settings.samples, seed=settings.seed),
+            LoopSettings(
+                rounds=tools.run.rounds,
+                choice=settings.choice,
+                samples=settings.samples,
+                min_helpful=settings.min_helpful,
+                seed=settings.seed,
+            ),
             models=tools.run.models,
             sampling=tools.run.sampling,
         )

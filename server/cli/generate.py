@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _SECTIONS = {
     "Input": ("rules", "column", "template", "benign", "benign_share", "limit", "skip_bad"),
     "Models": ("model", "answerer", "critic", "reviser", "judge", "encoder", *SAMPLING),
-    "Loop": ("rounds", "choose", "samples", "templates", "seed"),
+    "Loop": ("rounds", "choose", "samples", "min_helpful", "templates", "seed"),
     "Update": ("update",),
     "Output": ("out", "formats", *CHOICES, "mixed"),
     "Run": ("max_tokens_total", "price_in", "price_out", "concurrency", "quiet"),
@@ -79,14 +79,16 @@ _ROLES = ("answerer", "critic", "reviser", "judge")
 @click.option(
     "--rounds",
     type=click.IntRange(1, 1000),
-    help="Most rounds of critique and revision.  [default: 2; with `--choose turn` one for each rule]",
+    help="Most rounds of critique and revision.  [default: 2; 3 with `--choose nearest`; with `--choose turn` one for"
+    " each rule]",
 )
 @click.option(
     "--choose",
-    type=click.Choice(["evidence", "random", "turn"]),
+    type=click.Choice(["evidence", "nearest", "random", "turn"]),
     default="evidence",
     show_default=True,
-    help="How the rule of a round is chosen: by the gate's evidence, drawn at random, or all in turn.",
+    help="How the rule of a round is chosen: by the gate's evidence; by it and then the nearest rules, for a good"
+    " critic; drawn at random; or all in turn.",
 )
 @click.option(
     "--samples",
@@ -94,6 +96,11 @@ _ROLES = ("answerer", "critic", "reviser", "judge")
     default=1,
     show_default=True,
     help="Revisions drawn a round; the best that passes is kept.",
+)
+@click.option(
+    "--min-helpful",
+    type=click.IntRange(1, 5),
+    help="Reject final answers that the judge finds less helpful than this, of 5; needs --judge.",
 )
 @click.option("--benign", multiple=True, metavar="FILE", help="Harmless prompts to mix in; may be given several times.")
 @click.option(
@@ -195,6 +202,8 @@ def _settings(given: dict[str, Any]) -> Settings:
     # The judge is a choice of its own: a model that grades its own answers by default would be no check.
     models = {role: name or (model if role != "judge" else None) for role, name in own.items()}
     check_models(models, ROLES[:3])
+    if given["min_helpful"] is not None and not models["judge"]:
+        raise click.UsageError("--min-helpful without --judge\n  hint: name the model that grades, as --judge MODEL")
     sampling = sampling_of(given)
     given["choice"] = given.pop("choose")
     given["encoder"] = encoder_of(given["encoder"])

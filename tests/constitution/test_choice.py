@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from constitution.choice import Choice, Chooser
+from constitution.choice import Choice, Chooser, default_rounds
 from guard.verdict import Coverage, Finding, Verdict
 from rules.schema import Action, Constitution, Part
 
@@ -61,6 +61,43 @@ def test_evidence_asks_the_one_likeliest_rule_of_a_first_answer_in_which_nothing
 def test_evidence_leaves_a_revision_in_peace_in_which_nothing_is_found(constitution):
     chooser = Chooser(constitution, Choice.EVIDENCE, 1)
     assert chooser.choose(verdict({"cheating": 0.4}), verdict(), ["cheating"], []) is None
+
+
+def test_nearest_goes_on_with_what_prompt_and_answer_are_about_where_evidence_ends(constitution):
+    chooser = Chooser(constitution, Choice.NEAREST, 1)
+    near = dict(zip(NAMES, (0.3, 0.1, 0.5, 0.2, 0.4), strict=True))
+    scores = {**dict.fromkeys(NAMES, 0.0), "burglary": 0.9}
+    prompt, answer = verdict(scores, topics=near), verdict(scores, ("burglary", 0.9), topics=near)
+    drawn: list[str] = []
+    while rule := chooser.choose(prompt, answer, drawn, drawn):
+        drawn.append(rule.id)
+    assert drawn == ["cheating", "burglary", "extortion", "arson", "doxing"]
+
+
+def test_nearest_asks_no_rule_again_of_a_revision_unless_it_is_found(constitution):
+    chooser = Chooser(constitution, Choice.NEAREST, 1)
+    topics = {"arson": 0.9, "doxing": 0.5}
+    mended = chooser.choose(verdict(topics=topics), verdict(topics=topics), ["arson"], [])
+    assert mended is not None
+    assert mended.id == "doxing"
+    left = chooser.choose(verdict(topics=topics), verdict({}, ("arson", 0.9), topics=topics), ["arson"], [])
+    assert left is not None
+    assert left.id == "arson"
+
+
+def test_nearest_without_topics_goes_by_the_gates_scores(constitution):
+    chooser = Chooser(constitution, Choice.NEAREST, 1)
+    scores = dict(zip(NAMES, (0.3, 0.1, 0.5, 0.2, 0.4), strict=True))
+    second = chooser.choose(verdict(scores), verdict(), ["cheating"], ["cheating"])
+    assert second is not None
+    assert second.id == "extortion"
+
+
+@pytest.mark.parametrize(
+    ("choice", "rounds"), [(Choice.EVIDENCE, 2), (Choice.NEAREST, 3), (Choice.RANDOM, 2), (Choice.TURN, 5)]
+)
+def test_each_way_to_choose_has_a_number_of_rounds_of_its_own(choice, rounds):
+    assert default_rounds(choice, 5) == rounds
 
 
 def test_evidence_without_any_score_is_a_draw_that_the_seed_decides(constitution):

@@ -215,6 +215,7 @@ async def test_the_judge_picks_the_most_helpful_candidate(setup):
     ("grade", "reason"),
     [
         ('{"reason": "bad", "breaks": true, "evasive": false, "helpful": 3}', "judge_broken"),
+        ('{"reason": "dull", "breaks": false, "evasive": false, "helpful": 2}', "judge_unhelpful"),
         ('{"reason": "empty", "breaks": false, "evasive": true, "helpful": 1}', "judge_evasive"),
         ("I give it five stars.", "judge_unreadable"),
         ('{"breaks": "maybe"}', "judge_unreadable"),
@@ -222,10 +223,40 @@ async def test_the_judge_picks_the_most_helpful_candidate(setup):
     ],
 )
 async def test_the_judge_can_turn_a_row_down(setup, grade, reason):
-    row = await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser(), judge=grade)
+    settings = LoopSettings(min_helpful=3)
+    row = await setup.row(answerer=BROKEN, critic=BREAKS, reviser=reviser(), judge=grade, settings=settings)
     assert row.rejection is not None
     assert (row.rejection.stage, row.rejection.reason) == ("checks", reason)
     assert row.final == BETTER, "a rejected row is kept with all that was made"
+
+
+@pytest.mark.parametrize(("least", "status"), [(None, "accepted"), (3, "accepted"), (4, "rejected")])
+async def test_an_answer_is_as_helpful_as_was_asked_for_or_rejected(setup, least, status):
+    grade = '{"reason": "so so", "breaks": false, "evasive": false, "helpful": 3}'
+    settings = LoopSettings(min_helpful=least)
+    row = await setup.row(answerer=FINE, critic=KEEPS, reviser=reviser(), judge=grade, settings=settings)
+    assert row.status == status
+    if row.rejection is not None:
+        assert row.rejection.detail == "3 of 5: so so"
+
+
+async def test_a_good_critic_asked_of_the_nearest_rules_finds_what_the_first_of_them_does_not_see(setup):
+    critic = [{"match": "Do not insult people", "text": KEEPS}, {"text": BREAKS}]
+    settings = LoopSettings(rounds=2, choice=Choice.NEAREST)
+    rows = [
+        await setup.row(
+            asked=f"{ASKED} {number}",
+            answerer=BROKEN.replace("crowbar", "jemmy"),
+            reviser=reviser(),
+            settings=settings,
+            critic=[{**entry, "text": entry["text"].replace("crowbar", "jemmy")} for entry in critic],
+        )
+        for number in range(8)
+    ]
+    firsts = {row.rounds[0].rule for row in rows}
+    assert firsts == {"break-ins", "insults"}, "no detector tells the two apart, so the seed draws"
+    assert all(row.final == BETTER for row in rows)
+    assert all({round_.rule for round_ in row.rounds} == {"break-ins", "insults"} for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ VERSION = 1
 MADE_BY = "rows.made-by.json"
 """What the rows in the folder go by beside their prompts and rules."""
 
-_HOW = {"rounds", "choose", "samples"}
+_HOW = {"rounds", "choose", "samples", "min_helpful"}
 _WHICH = {"probes", "benign_share", "limit", "licence"}
 
 
@@ -154,6 +154,7 @@ def _told_to_loop(work: Work, prompts: list[str], folder: Path) -> Settings:
         rounds=rows.rounds,
         choice=rows.choose,
         samples=rows.samples,
+        min_helpful=rows.min_helpful,
         seed=settings.seed,
         encoder=None if encoder == NONE else encoder,
         benign=rows.benign,

@@ -70,6 +70,7 @@ def test_a_step_is_left_out_by_null(cycle):
             [":3:17: heads are taught on an encoder", ":1:1: nothing"],
         ),
         ("rules: [base]\nmodel: m\ntrain: {how: heads, again: [a-rule]}\n", [":3:28: `again` goes with `onto`"]),
+        ("rules: [base]\nmodel: m\nrows: {min_helpful: 3}\n", [":3:21: no judge says how helpful", "add `rows.judge`"]),
         ("rules: [base]\nmodel: m\ntrain: {passes: 2}\n", [":3:17: `passes` is of tuning the encoder"]),
         ("rules: [base]\nmodel: m\ngate: {heads: none}\n", [":3:15: there are no heads to teach onto", "how: heads"]),
         ("- rules\n", ["the cycle is a map of keys"]),

@@ -315,6 +315,8 @@ def test_wrong_usage_is_told_without_a_traceback(work, capsys):
         (["--price-in", "-1"], "not in the range x>=0"),
         (["--rounds", "0"], "not in the range 1<=x<=1000"),
         (["--benign-share", "0.5"], "--benign-share without --benign"),
+        (["--min-helpful", "6"], "not in the range 1<=x<=5"),
+        (["--min-helpful", "3"], "--min-helpful without --judge"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused_before_any_model_is_asked(work, capsys, options, said):
