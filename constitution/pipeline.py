@@ -8,17 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from constitution.calls import BudgetSpent
 from constitution.drawn import Drawn
+from constitution.failures import Failures, cause
 from constitution.prompt import Prompt
 from constitution.row import Row
 from constitution.run import Determined
 from constitution.store import MadeBy, RowStore
-from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
-
-_FAILURES_IN_A_ROW = 5
-"""Rows that fail one after the other, with none finished in between, from which on the model is taken to be broken."""
-
+from guard.models.base import ModelConfigError, ModelError
 
 RAMP_S = 0.2
 """Seconds over which the first rows begin. Rows that begin together stay together where calls take the same time, and
@@ -90,7 +86,7 @@ class RowMachine:
         self._concurrency = concurrency
         self._ramp_s = ramp_s
         self._redo = redo
-        self._failed_in_a_row = 0
+        self._failures = Failures()
         self.tally = tally
 
     async def run(self, prompts: Iterable[Prompt]) -> None:
@@ -156,25 +152,14 @@ class RowMachine:
             self._store.redo_row(row)
         else:
             self._store.keep_row(position, row)
-        self._failed_in_a_row = 0
+        self._failures.end()
         if row.status == "accepted":
             self.tally.accepted += 1
         else:
             self.tally.rejected += 1
 
     def _put_aside(self, prompt: Prompt, error: ModelError) -> None:
-        """One prompt that a model cannot answer must not end the run; a model that answers nothing must."""
         self._store.keep_failure(prompt.id, prompt.source, error.what)
         self.tally.failed += 1
         self.tally.last_failure = error.what
-        self._failed_in_a_row += 1
-        down = isinstance(error, ModelUnavailable) and error.endpoint_down
-        if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
-            raise error
-
-
-def cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to tell of: what cannot be mended by going on comes before a spent budget."""
-    causes = [cause(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
-    serious = [error for error in causes if not isinstance(error, BudgetSpent)]
-    return (serious or causes)[0]
+        self._failures.count(error)

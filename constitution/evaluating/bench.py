@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from constitution.calls import BudgetSpent, Caller
+from constitution.calls import Caller
 from constitution.desk import seed_of
 from constitution.evaluating.answers import Answer
 from constitution.evaluating.criterion import CannotRun, EvaluationError
 from constitution.evaluating.draw import draw, draw_evenly
 from constitution.evaluating.prompts import Prompt
 from constitution.evaluating.wording import WordSet
+from constitution.failures import Failures, cause
 from constitution.judging import GRADE_SCHEMA, Grade, grade_messages, read_grade
 from constitution.row import Call
 from constitution.templates import Templates, TemplateSet
@@ -28,7 +29,6 @@ from guard.models.base import (
     ContextTooLong,
     ModelConfigError,
     ModelError,
-    ModelUnavailable,
     Reply,
     Sampling,
 )
@@ -39,8 +39,6 @@ from rules.schema import Constitution, Rule
 T = TypeVar("T")
 Came = TypeVar("Came")
 
-_FAILURES_IN_A_ROW = 5
-"""Calls that fail one after the other from which on a model is taken to be broken."""
 _TRIES = 2
 """Times a judge is asked for a grade that can be read."""
 _LETTER_TOKENS = 6
@@ -93,7 +91,7 @@ class Bench:
     progress: Progress = field(default_factory=Progress)
     left_out: Counter[str] = field(default_factory=Counter)
     """Reason -> items of this criterion that came to nothing; emptied before each criterion."""
-    _failed_in_a_row: int = 0
+    _failures: Failures = field(default_factory=Failures)
 
     # -- what is asked about
 
@@ -157,7 +155,7 @@ class Bench:
             for place, item in todo:
                 try:
                     found.append((place, await work(item)))
-                    self._failed_in_a_row = 0
+                    self._failures.end()
                 except _Nothing as nothing:
                     self.left_out[str(nothing)] += 1
                 self.progress.done += 1
@@ -167,7 +165,7 @@ class Bench:
                 for _ in range(min(self.concurrency, len(items))):
                     group.create_task(keep_going())
         except BaseExceptionGroup as failed:
-            raise cause_of(failed) from None
+            raise cause(failed) from None
         return [came for _, came in sorted(found, key=lambda pair: pair[0])]
 
     async def answer(
@@ -301,21 +299,11 @@ class Bench:
                 raise _Nothing(f"too long for {who}") from error
             if isinstance(error, ContentRefused):
                 raise _Nothing(f"{who}'s provider refused to answer") from error
-            self._failed_in_a_row += 1
             self.progress.failed += 1
             self.progress.last_failure = error.what
-            down = isinstance(error, ModelUnavailable) and error.endpoint_down
-            if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
-                raise
+            self._failures.count(error)
             raise _Nothing(f"{who} could not answer") from error
 
 
 class _Nothing(Exception):
     """An item came to nothing; the text says why."""
-
-
-def cause_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to tell of: what cannot be mended by going on comes before a spent budget."""
-    causes = [cause_of(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
-    serious = [error for error in causes if not isinstance(error, BudgetSpent)]
-    return (serious or causes)[0]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from constitution.pipeline import Tally, cause
+from constitution.failures import Failures, cause
+from constitution.pipeline import Tally
 from constitution.preference.contest import Contest
 from constitution.preference.match import Matches
 from constitution.preference.store import OutcomeStore
-from guard.models.base import ModelConfigError, ModelError, ModelUnavailable
-
-_FAILURES_IN_A_ROW = 5
-"""Contests that fail one after the other from which on the model is taken to be broken."""
+from guard.models.base import ModelConfigError, ModelError
 
 
 class Machine:
@@ -26,7 +24,7 @@ class Machine:
         self._made = made
         self._concurrency = concurrency
         self._at_work: set[str] = set()
-        self._failed_in_a_row = 0
+        self._failures = Failures()
 
     async def run(self, contests: Iterator[Contest]) -> None:
         """Work through `contests`, drawn one by one as places get free.
@@ -72,18 +70,14 @@ class Machine:
             self._put_aside(contest, error)
             return
         self._store.keep_outcome(position, outcome)
-        self._failed_in_a_row = 0
+        self._failures.end()
         if outcome.status == "accepted":
             self._tally.accepted += 1
         else:
             self._tally.rejected += 1
 
     def _put_aside(self, contest: Contest, error: ModelError) -> None:
-        """One contest that a model cannot answer must not end the run; a model that answers nothing must."""
         self._store.keep_failure(contest.id, contest.source, error.what)
         self._tally.failed += 1
         self._tally.last_failure = error.what
-        self._failed_in_a_row += 1
-        down = isinstance(error, ModelUnavailable) and error.endpoint_down
-        if down or self._failed_in_a_row >= _FAILURES_IN_A_ROW:
-            raise error
+        self._failures.count(error)
