@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from constitution.row import Record, Said
 from guard.exchange import Message
 from rules.errors import WardlawError
-from rules.words import did_you_mean, listed, quoted
+from rules.words import listed, nearest, quoted
 
 if TYPE_CHECKING:
     from constitution.evaluating.bench import Bench
@@ -171,8 +171,9 @@ def chosen(names: Sequence[str]) -> list[Criterion]:
     known = criteria()
     for name in names:
         if name != ALL and name not in known:
-            hint = did_you_mean(name, [*known, ALL])
-            raise EvaluationError(f"no criterion {quoted(name)}", f"{hint} (known are {listed([*known, ALL])})")
+            near, everything = nearest(name, [*known, ALL]), f"known are {listed([*known, ALL])}"
+            hint = f"did you mean `{near}`? {everything}" if near else everything
+            raise EvaluationError(f"no criterion {quoted(name)}", hint)
     return list(known.values()) if ALL in names else [known[name] for name in dict.fromkeys(names)]
 
 
