@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that share the fast tests, each file to one of them: `make test WORKERS=8` on a big machine. One thread of
+# torch each: more wait for each other in busy loops, which tripled the time of some files.
+WORKERS ?= 2
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +30,7 @@ serve: setup  ## guard the embedded model by the pack `base`, on http://127.0.0.
 	$(BIN)/wardlaw serve --model embedded --constitution base --log-format plain
 
 test: setup  ## run the fast tests
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 test-slow: setup  ## run the tests that take minutes (trainers, real models end to end)
 	$(BIN)/pytest -q -m slow

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 WORDS = """
 how do i the a in and near to of my me tell what is with for who where make hurt steal burn break poison mend clean
@@ -25,6 +26,23 @@ paint wash kettle ladder basket candle mirror pencil saddle blanket window bridg
 harbour museum bakery stable neighbour teacher house car money please weapon knife sorry sure here help no first then
 """.split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("search"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fast tests try their properties on the same examples each time: neither chance nor a busy machine turns a change
+    down. Slow ones search for new examples, and so does `pytest --hypothesis-profile=search`."""
+    settings.load_profile("same" if "not slow" in config.option.markexpr else "search")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _width_of_nobodys_terminal() -> Iterator[None]:
+    """What is printed is as wide as a command's own choice: a shell, or workers of pytest, may have set a width."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
 
 
 @pytest.fixture
@@ -137,9 +155,6 @@ def ray_cluster() -> Iterator[RayCluster]:
                 time.sleep(0.1)
             yield RayCluster((folder / "ray_current_cluster").read_text().strip(), process.pid)
         finally:
-            import psutil
-
-            everything = psutil.Process(process.pid).children(recursive=True)
             every = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             try:
@@ -148,10 +163,6 @@ def ray_cluster() -> Iterator[RayCluster]:
                 process.kill()
                 process.wait()
             for each in every:
-                with suppress(psutil.Error):
-                    each.kill()
-                process.wait()
-            for each in everything:
                 with suppress(psutil.NoSuchProcess):
                     each.kill()
             shutil.rmtree(folder, ignore_errors=True)
