@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import unused
 from tests.server.serving import clean_environment
 
 pytestmark = pytest.mark.timeout(600)
@@ -69,9 +69,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
+        self.port = str(unused())
         path = f"{Path(sys.executable).parent}:{clean_environment()['PATH']}"
         self.environment = {**clean_environment(), "PATH": path, "NO_PROXY": "127.0.0.1", "WARDLAW_PORT": self.port}
 

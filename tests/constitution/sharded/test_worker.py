@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,13 @@ async def given(worker: Worker, *parcels: Parcel) -> list[Done]:
 
 
 def servers() -> set[int]:
-    return {
-        each.pid for each in psutil.process_iter(["cmdline"]) if "fake_vllm.py" in " ".join(each.info["cmdline"] or ())
-    }
+    """Those of this process: other tests may run theirs at the same time."""
+    found = set()
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # gone between the two calls
+            if "fake_vllm.py" in " ".join(each.cmdline()):
+                found.add(each.pid)
+    return found
 
 
 @pytest.mark.slow

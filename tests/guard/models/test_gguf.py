@@ -26,7 +26,7 @@ from guard.models.base import (
 )
 from guard.models.embedded import weights
 
-OPTIONS = "?context=512&slots=4"
+OPTIONS = "?context=512&slots=4&threads=1"  # two that share a busy core wait for each other at every step
 
 
 def ask(text: str, **sampling: object) -> Ask:
@@ -164,7 +164,7 @@ async def test_a_conversation_that_llama_cpp_cannot_read_fails_alone(model: Chat
 
 
 async def test_closing_tells_those_who_wait_that_the_model_is_gone() -> None:
-    model = open_model(f"gguf:{weights()}?context=200&slots=1")
+    model = open_model(f"gguf:{weights()}?context=200&slots=1&threads=1")
     tasks = [asyncio.create_task(model.chat(ask("why", max_tokens=50))) for _ in range(4)]
     await asyncio.sleep(0.05)
     await model.close()
@@ -184,7 +184,7 @@ async def test_nothing_reaches_the_terminal(capfd: pytest.CaptureFixture[str]) -
 
 async def test_a_second_opening_shares_the_memory_and_outlives_the_first() -> None:
     process = psutil.Process()
-    name = f"gguf:{weights()}?context=2048&slots=2"
+    name = f"gguf:{weights()}?context=2048&slots=2&threads=1"
     held = len(gguf._engines)
     first = open_model(name)
     before = process.memory_info().rss

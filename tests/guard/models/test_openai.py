@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import subprocess
 import sys
 import traceback
@@ -31,6 +30,7 @@ from guard.models.base import (
     TokenLogprob,
     Usage,
 )
+from tests.ports import refusing
 
 KEY = "sk-wardlaw-0123456789abcdef0123456789"
 
@@ -41,12 +41,6 @@ def ask(text="Hello?", *, schema=None, logprobs=0, **sampling):
 
 def error(message, **more):
     return {"error": {"message": message, "type": "invalid_request_error", **more}}
-
-
-def closed_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 # What goes out and what comes back
@@ -161,9 +155,10 @@ async def test_a_prompt_that_the_provider_filters_is_refused_at_once(endpoint, c
 
 
 async def test_an_endpoint_that_is_down_is_given_up_soon_and_called_down(connect, endpoint):
-    base = f"http://127.0.0.1:{closed_port()}/v1"
-    with pytest.raises(ModelUnavailable, match=f"{base}` takes no connection: connection refused") as caught:
-        await connect(f"{base}#mock", total_s=60.0).chat(ask())
+    with refusing() as port:
+        base = f"http://127.0.0.1:{port}/v1"
+        with pytest.raises(ModelUnavailable, match=f"{base}` takes no connection: connection refused") as caught:
+            await connect(f"{base}#mock", total_s=60.0).chat(ask())
     assert caught.value.endpoint_down
     assert "start the server" in caught.value.hint
 
@@ -580,7 +575,7 @@ async def test_cancelling_a_call_closes_its_connection(endpoint, connect):
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.wait_for(endpoint.client_left.wait(), 5)
+    await asyncio.wait_for(endpoint.client_left.wait(), 20)
     assert model.limit.in_flight == 0
 
 
@@ -608,7 +603,7 @@ async def test_a_retried_attempt_that_is_cancelled_closes_its_connection_too(end
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.wait_for(endpoint.client_left.wait(), 5)
+    await asyncio.wait_for(endpoint.client_left.wait(), 20)
     assert model.limit.in_flight == 0
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,13 @@ def ask(text: str) -> Ask:
 
 
 def servers() -> list[psutil.Process]:
-    return [each for each in psutil.process_iter(["cmdline"]) if "fake_vllm.py" in " ".join(each.info["cmdline"] or ())]
+    """Those of this process: other tests may run theirs at the same time."""
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # gone between the two calls
+            if "fake_vllm.py" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 def gone(process: psutil.Process) -> bool:

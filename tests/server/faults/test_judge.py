@@ -4,12 +4,12 @@ has it."""
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from tests.ports import refusing
 from tests.server.conftest import FakeUpstream
 from tests.server.fake_upstream import TEXT
 from tests.server.faults.clients import APIS, PHRASE, Clients
@@ -25,14 +25,12 @@ def judged(on_error: str) -> str:
     return JUDGED.replace("rules:\n", f"defaults: {{on_error: {on_error}}}\nrules:\n")
 
 
-def judge_that_is(how: str, fake_upstream: FakeUpstream) -> str:
-    """A judge that takes no connection, or one that never answers."""
-    if how == "slow":
-        fake_upstream.script("hang", model="judge")
-        return f"openai:{fake_upstream.url}#judge"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"openai:http://127.0.0.1:{free.getsockname()[1]}/v1#judge"
+@pytest.fixture
+def judges(fake_upstream: FakeUpstream) -> Iterator[dict[str, str]]:
+    """A judge that takes no connection, and one that never answers."""
+    fake_upstream.script("hang", model="judge")
+    with refusing() as port:
+        yield {"down": f"openai:http://127.0.0.1:{port}/v1#judge", "slow": f"openai:{fake_upstream.url}#judge"}
 
 
 @pytest.mark.parametrize(
@@ -45,10 +43,9 @@ def judge_that_is(how: str, fake_upstream: FakeUpstream) -> str:
     ],
 )
 async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it(
-    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, how: str, on_error: str
+    serve: Callable[..., Served], watched: Watched, judges: dict[str, str], how: str, on_error: str
 ) -> None:
-    judge = judge_that_is(how, fake_upstream)
-    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=0.3", rules=judged(on_error)).ready()
+    served = serve("--set", f"gate.judge={judges[how]}", "--set", "gate.judge_s=0.3", rules=judged(on_error)).ready()
     async with watched(served, after=on_error == "allow") as clients:
         asks = [lambda api=api, on=on: clients.ask(api=api, stream=on) for api in APIS for on in (False, True)]
         for came in await clients.load(asks):
@@ -69,10 +66,9 @@ async def test_a_judge_that_gives_no_answer_blocks_or_says_so_as_the_rule_has_it
 
 
 async def test_who_waits_for_a_slow_judge_holds_up_nobody_else(
-    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream
+    serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream, judges: dict[str, str]
 ) -> None:
-    judge = judge_that_is("slow", fake_upstream)
-    served = serve("--set", f"gate.judge={judge}", "--set", "gate.judge_s=1.5", rules=judged("block")).ready()
+    served = serve("--set", f"gate.judge={judges['slow']}", "--set", "gate.judge_s=1.5", rules=judged("block")).ready()
     async with watched(served, after=False) as clients:
         waiting = asyncio.create_task(clients.ask())
         await asyncio.to_thread(fake_upstream.asked)

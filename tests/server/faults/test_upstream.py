@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import unused
 from tests.server.conftest import FakeUpstream
 from tests.server.fake_upstream import NON_ASCII, TEXT
 from tests.server.faults.clients import APIS, PHRASE, Came, Clients
@@ -198,9 +198,7 @@ async def test_what_breaks_a_rule_leaves_by_no_fault_of_the_upstream(
 async def test_an_upstream_that_is_down_is_told_at_once_and_is_asked_again_once_it_is_there(
     serve: Callable[..., Served], watched: Watched, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused()
     served = serve("--upstream", f"http://127.0.0.1:{port}/v1").ready()
     fake = None
     try:
