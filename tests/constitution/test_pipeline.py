@@ -215,7 +215,8 @@ async def test_a_fault_of_the_input_ends_the_run_and_keeps_what_is_finished(mach
 async def test_a_cancelled_run_cancels_its_rows(machine, store, row_with):
     rows = Rows(row_with)
     task = asyncio.create_task(machine(rows).run(map(prompt, range(10_000))))
-    await asyncio.sleep(0.05)
+    while not rows.open:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

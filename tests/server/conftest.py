@@ -41,13 +41,13 @@ class FakeUpstream:
         """Forget requests and scripts."""
         self._call("DELETE", "/seen")
 
-    def asked(self, count: int = 1, within_s: float = 5.0) -> None:
+    def asked(self, count: int = 1, within_s: float = 20.0) -> None:
         """Wait until so many requests have come."""
         until = time.monotonic() + within_s
         while time.monotonic() < until and len(self.seen()) < count:
             time.sleep(0.01)
 
-    def gone(self, within_s: float = 5.0) -> list[dict[str, Any]]:
+    def gone(self, within_s: float = 20.0) -> list[dict[str, Any]]:
         """The requests whose client left before the answer's end, as soon as there is one."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:

@@ -156,7 +156,7 @@ async def test_an_event_loop_that_runs_late_turns_requests_away_until_it_is_well
         await asyncio.sleep(0.051)
     with pytest.raises(Busy, match="too busy"), held.enter(Caller()):
         pass
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while held.lag_s * 1000 > 20:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     with held.enter(Caller()):

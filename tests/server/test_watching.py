@@ -39,7 +39,11 @@ async def watched(named: Path, *read: Path) -> AsyncIterator[Seen]:
         while not seen.times:
             probe.write_text("")
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.2)
+    # What was written last may be told late.
+    before = -1
+    while seen.times != before:
+        before = seen.times
+        await asyncio.sleep(0.3)
     await seen.again()
     try:
         yield seen

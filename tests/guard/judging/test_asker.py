@@ -125,7 +125,7 @@ async def test_waiting_for_a_place_counts_towards_the_deadline():
 
 async def test_a_model_that_keeps_failing_is_left_alone_and_tried_again_after_a_rest():
     model = Model(ModelUnavailable("connection refused"))
-    asker = Asker(model, AskLimits(failures=2, rest_s=0.05))
+    asker = Asker(model, AskLimits(failures=2, rest_s=0.5))
     for _ in range(2):
         with pytest.raises(NotAnswered, match="connection refused"):
             await ask(asker, "a")
@@ -133,7 +133,7 @@ async def test_a_model_that_keeps_failing_is_left_alone_and_tried_again_after_a_
         await ask(asker, "a")
     assert model.calls == 2
     model.outcome = Reply("yes")
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.51)
     assert await ask(asker, "a") == "yes"
     assert await ask(asker, "b") == "yes"
 

@@ -42,9 +42,9 @@ def test_cancelling_the_future_cancels_the_work():
             cancelled.set()
 
     future = stage.submit(wait())
-    begun.wait(5)
+    begun.wait(20)
     future.cancel()
-    assert cancelled.wait(5)
+    assert cancelled.wait(20)
     stage.close(nothing())
 
 
@@ -59,7 +59,7 @@ def test_closing_runs_the_last_work_ends_the_thread_and_cancels_the_rest():
     stage.close(last())
     assert ran.is_set()
     with pytest.raises(CancelledError):
-        waiting.result(5)
+        waiting.result(20)
     assert not any(thread.name == "wardlaw-judge" for thread in threading.enumerate())
     stage.close(last())
     with pytest.raises(RuntimeError, match="closed"):

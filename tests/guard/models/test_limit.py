@@ -52,7 +52,7 @@ async def test_one_cancelled_just_as_it_was_woken_hands_its_place_on():
     await settle()
     await limit.__aexit__(None, None, None)  # wakes `first`, which has not run yet
     first.cancel()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 20)
     assert limit.in_flight == 1
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -66,7 +66,7 @@ async def test_one_cancelled_while_it_waits_leaves_no_trace():
         waiting.cancel()
         await settle()
     assert limit.in_flight == 0
-    await asyncio.wait_for(limit.__aenter__(), 5)
+    await asyncio.wait_for(limit.__aenter__(), 20)
 
 
 def test_overload_halves_the_bound_once_a_round_trip():
@@ -107,7 +107,7 @@ async def test_a_raised_bound_lets_waiters_in_at_once():
         await settle()
         assert not waiting.done()
         limit.succeeded()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 20)
         assert limit.in_flight == 2
 
 

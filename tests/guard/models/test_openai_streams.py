@@ -173,7 +173,7 @@ async def test_a_reader_who_leaves_closes_the_connection(endpoint: Any, connect:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(endpoint.client_left.wait(), 5)
+    await asyncio.wait_for(endpoint.client_left.wait(), 20)
     endpoint.always(body=stream_of(delta("One"), delta("two"), delta(finish="stop")), kind=SSE)
     async with aclosing(model.stream(ask())) as coming:
         assert (await anext(coming)).text == "One"

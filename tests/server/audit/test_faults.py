@@ -90,7 +90,7 @@ def test_what_was_kept_outlasts_kill_9(url: str, tmp_path: Path, process: Proces
         assert worker.stdout
         told = [worker.stdout.readline()]
         until = time.monotonic() + after
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(told) <= 21:  # a slow machine keeps few in a tenth of a second
             told.append(worker.stdout.readline())
         worker.send_signal(signal.SIGKILL)
         worker.wait()
@@ -153,8 +153,10 @@ async def test_nothing_is_lost_while_the_database_is_away(
             waiting = [asyncio.create_task(keep()) for _ in range(100)]
             await asyncio.sleep(0.5)
             # with the journal all go on; where the database is waited for, none does
+            async with asyncio.timeout(20):
+                while not audit.health().fault or (write == "journal" and len(kept) < 120):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
             assert len(kept) == (120 if write == "journal" else 20)
-            assert audit.health().fault
         finally:
             await asyncio.to_thread(postgres.start)
         await asyncio.gather(*waiting, *(keep() for _ in range(20)))

@@ -191,7 +191,7 @@ def work(tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) ->
     """Rules, ten prompts, an endpoint, and little patience."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
     monkeypatch.setenv("WARDLAW_PATIENCE", "3")
-    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "1")
+    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "5")
     (tmp_path / "rules.yaml").write_text(RULES)
     made = Workplace(tmp_path, endpoint)
     made.prompts(10)

@@ -152,7 +152,7 @@ def test_an_endpoint_that_breaks_in_the_middle_ends_the_run_and_the_next_goes_on
     work, capsys, monkeypatch, fault, said
 ):
     monkeypatch.setenv("WARDLAW_PATIENCE", "0.4")
-    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "0.3")
+    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "1" if fault is hang else "10")
     work.endpoint.fault = lambda body, request: fault(body, request) if work.endpoint.requests > 15 else None
     assert run(work.arguments("--concurrency", "2")) == 2
     errors = told(capsys)
@@ -178,12 +178,15 @@ def test_a_key_that_is_refused_ends_the_run_at_once(work, capsys):
 
 def test_an_endpoint_that_is_busy_for_a_while_is_waited_for(work, monkeypatch):
     monkeypatch.setenv("WARDLAW_PATIENCE", "60")
-    busy_until = time.monotonic() + 0.7
-    work.endpoint.fault = lambda *_: (
-        web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"})
-        if time.monotonic() < busy_until
-        else None
-    )
+    busy_until: list[float] = []
+
+    def busy(*_: Any) -> web.Response | None:
+        busy_until.append(time.monotonic() + 0.7)
+        if time.monotonic() >= busy_until[0]:
+            return None
+        return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"})
+
+    work.endpoint.fault = busy
     assert run(work.arguments("--limit", "4")) == 0
     is_whole(work.out, 4)
     assert work.endpoint.requests > 16

@@ -99,7 +99,7 @@ def test_a_reload_that_is_asked_for_at_the_end_cuts_nothing_short(serve: Callabl
 
 
 def test_while_it_drains_with_a_delay_it_takes_requests_and_is_not_ready(serve: Callable[..., Served]) -> None:
-    served = serve("--set", "drain_delay_s=1.5").ready()
+    served = serve("--set", "drain_delay_s=3").ready()
     served.tell(signal.SIGTERM)
     answer = served.until(lambda: (ready := served.get("/readyz")).status_code == 503 and ready)
     assert answer.json() == {"ready": False, "why_not": ["it is draining"]}

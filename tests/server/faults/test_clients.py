@@ -17,7 +17,7 @@ from tests.server.serving import Served
 
 Watched = Callable[..., AbstractAsyncContextManager[Clients]]
 
-SOON_S = 5.0
+SOON_S = 10.0
 """Within which the upstream sees that nobody waits any more: about one second, on a machine that does nothing else."""
 
 

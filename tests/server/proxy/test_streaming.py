@@ -169,7 +169,7 @@ async def test_a_client_that_leaves_while_a_whole_answer_is_awaited_ends_the_ups
     with pytest.raises(httpx.ReadTimeout):
         await here.client.post("/v1/chat/completions", json=body("", stream=False), timeout=0.4)
     left = await asyncio.to_thread(fake_upstream.gone)
-    assert left[0]["gone_at"] - began < 3
+    assert left[0]["gone_at"] - began < 10
 
 
 async def test_what_a_client_was_sent_before_it_left_is_kept(stand: Callable[..., Any], fake_upstream: Any) -> None:

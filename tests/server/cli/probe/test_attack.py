@@ -49,7 +49,7 @@ def play(request: dict[str, Any], _: web.Request) -> str:
 def bench(tmp_path, endpoint, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
     monkeypatch.setenv("WARDLAW_PATIENCE", "1")
-    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "1")
+    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "5")
     (tmp_path / "rules.yaml").write_text(RULES)
     endpoint.fault = play
 
@@ -119,7 +119,7 @@ def test_a_target_that_dies_is_told_and_the_run_goes_on_where_it_was(bench, endp
     endpoint.fault = play
     assert main(bench("--turns", "3", "--json")) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["calls"]["reused"] >= 4
+    assert figures["calls"]["reused"] >= 3  # of five answers, all but those on their way to the two others
     assert figures["attempts"] == 3
 
 

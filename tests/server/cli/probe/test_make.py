@@ -66,7 +66,7 @@ def bench(tmp_path, endpoint, monkeypatch):
     """The command's arguments, before an endpoint that writes and judges."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
     monkeypatch.setenv("WARDLAW_PATIENCE", "1")
-    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "1")
+    monkeypatch.setenv("WARDLAW_CALL_TIMEOUT", "5")
     (tmp_path / "rules.yaml").write_text(RULES)
     endpoint.fault = play
 
