@@ -20,8 +20,8 @@ PAIRS = (("sft", "base"), ("sft+dpo", "base"), ("first", "base"), ("sft", "first
 """What is set against what. The last answers what preference learning adds to fine-tuning."""
 
 
-def report(out: Path, models: Sequence[str]) -> None:
-    """Write figures, tables and picture of all that was found."""
+def report(out: Path, models: Sequence[str], pairs: Sequence[tuple[str, str]] = PAIRS) -> None:
+    """Write figures, tables and picture of all that was found; `pairs` are arms, one set against the other."""
     found = Found(out, models)
     arms: dict[str, list[str]] = {}
     for name in models:
@@ -31,7 +31,7 @@ def report(out: Path, models: Sequence[str]) -> None:
         "arms": {arm: _of_arm(found, names) for arm, names in arms.items()},
         "differences": {
             f"{one} - {other}": _of_pair(found, arms[one], arms[other])
-            for one, other in PAIRS
+            for one, other in pairs
             if one in arms and other in arms
         },
         "wins over base": {arm: _wins(found, names) for arm, names in arms.items() if found.comparisons[names[0]]},

@@ -117,6 +117,14 @@ def test_the_experiment_runs_from_rows_to_figures_and_does_nothing_twice(rows: P
     assert (out / "training.png").stat().st_size > 5000
     assert "tune sft-0 ..." in first
 
+    # Another experiment beside it, here the same one.
+    beside = ["one", "other"]
+    told([str(RUN.with_name("beside.py")), *(f"{name}={out}" for name in beside), "--out", str(tmp_path / "beside")])
+    both = json.loads((tmp_path / "beside" / "figures.json").read_text())
+    assert list(both["arms"]) == ["base", *(f"{name} {arm}" for name in beside for arm in ("sft", "sft+dpo", "first"))]
+    assert both["arms"]["other first"] == figures["arms"]["first"]
+    assert both["differences"]["other sft - one sft"]["gate"]["difference"] == 0
+
     # Every file of weights differs from the one it began from: the adapters were trained and merged.
     weights = {
         (out / "models" / name / "model.safetensors").read_bytes() for name in ("base", "sft-0", "sft+dpo-0", "first-0")
