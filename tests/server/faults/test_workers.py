@@ -56,7 +56,7 @@ async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_no
     served = serve("--workers", "2", *CALM).ready()
     pids = await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and found)
     async with watched(served) as clients:
-        async with under_load(clients, at_once=10):
+        async with under_load(clients, at_once=16):  # so many that each of the two has some of them in hand
             await until(lambda: len(clients.came) > 60)
             killed = min(pids)
             os.kill(killed, signal.SIGKILL)
@@ -64,7 +64,7 @@ async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_no
             await until(lambda: sum(came.is_whole for came in clients.came[at:]) > 40)
             await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and killed not in found)
         broken = [came for came in clients.came if came.broken]
-        assert 0 < len(broken) <= 10
+        assert 0 < len(broken) <= 16
         assert all(came.is_whole for came in clients.came if not came.broken)
         fake_upstream.forget()
         await kept(served, clients.told)
