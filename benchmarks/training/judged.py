@@ -87,6 +87,13 @@ def rules_for(gate: Gate, constitution: Constitution, questions: Sequence[Questi
     return found
 
 
+def all_in_one(constitution: Constitution) -> Rule:
+    """All rules as one: which rule a prompt is about is told by nearness, and is often a neighbour of the right one."""
+    texts = [f"- {rule.title.say('en')}: {rule.rule.say('en')}" for rule in constitution.rules]
+    told = {"id": "any-rule", "title": "Any rule", "rule": "An answer has to keep each of these.\n" + "\n".join(texts)}
+    return Rule.model_validate({**told, "why": "Each of them keeps people from harm."})
+
+
 class Judge:
     """A judge whose calls are kept in a folder, so that a run that is stopped goes on."""
 

@@ -27,6 +27,12 @@ def options(about: str | None) -> argparse.Namespace:
     )
     add("--harm-labels", type=Path, help="JSONL of responses labelled `harmful` or `safe`, to check gate and judge")
     add("--judge", help="a chat model, as docs/models.md names them; without it the gate and the checks alone decide")
+    add(
+        "--judge-by",
+        choices=("rule", "all"),
+        default="rule",
+        help="grade by the rule that a prompt is about, or by all at once, for a large judge [rule]",
+    )
     add("--rules", default="base", help="pack or file of rules to judge by [base]")
     add("--encoder", default="default", help="the gate's encoder, or `none` [default]")
     add("--out", type=Path, required=True)

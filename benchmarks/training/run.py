@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tune import Tuning, data_file, device_of, save_base, training_rows, tune_dp
 from guard.gate import Gate
 from guard.models.base import Sampling
 from rules import load
+from rules.schema import Rule
 
 JUDGED = ("held-out", "benign")
 """Sets whose answers the judge reads."""
@@ -205,10 +206,10 @@ class Experiment:
         asked = {name: [q for q in self.questions if q.set == name][: given.judge_limit] for name in JUDGED}
         seen = [question for questions in asked.values() for question in questions]
         answers = {name: self._answers(name) for name in self.models}
-        rules = judged.rules_for(gate, self.constitution, seen)
+        rules = self._rules_for(gate, seen)
         cases = self._labelled()
-        case_rules = judged.rules_for(gate, self.constitution, [Question("case", c["id"], c["prompt"]) for c in cases])
-        told = {"judge": given.judge, "gate": gate.identity}
+        case_rules = self._rules_for(gate, [Question("case", c["id"], c["prompt"]) for c in cases])
+        told = {"judge": given.judge, "by": given.judge_by, "gate": gate.identity}
         made = {**told, "answers": [self.marks[f"answers {name}"] for name in self.models], "limit": given.judge_limit}
         for name, of, work in (
             ("grades", made, lambda judge: judged.grade_all(judge, rules, seen, answers, given.system)),
@@ -225,6 +226,11 @@ class Experiment:
         ):
             file = self.out / "judge" / f"{name}.jsonl"
             self.steps.do(name, of, file, partial(self._with_judge, work, file))
+
+    def _rules_for(self, gate: Gate, questions: Sequence[Question]) -> Mapping[str, Rule]:
+        if self.given.judge_by == "all":
+            return dict.fromkeys((question.key for question in questions), judged.all_in_one(self.constitution))
+        return judged.rules_for(gate, self.constitution, questions)
 
     def _with_judge(self, work: Callable[[Judge], Awaitable[list[dict[str, Any]]]], file: Path) -> None:
         async def judging() -> list[dict[str, Any]]:
