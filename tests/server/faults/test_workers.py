@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.server.conftest import FakeUpstream
@@ -49,6 +50,13 @@ async def under_load(clients: Clients, at_once: int = 6) -> AsyncIterator[None]:
         await asyncio.gather(*going)
 
 
+def connections(pid: int, served: Served) -> int:
+    """How many clients a worker has."""
+    port = int(served.url.rpartition(":")[2])
+    held = psutil.Process(pid).net_connections("tcp")
+    return sum(each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED for each in held)
+
+
 async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_nobody_a_decision(
     serve: Callable[..., Served], watched: Watched, fake_upstream: FakeUpstream
 ) -> None:
@@ -56,15 +64,16 @@ async def test_a_worker_that_is_killed_costs_its_clients_their_connection_and_no
     served = serve("--workers", "2", *CALM).ready()
     pids = await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and found)
     async with watched(served) as clients:
-        async with under_load(clients, at_once=16):  # so many that each of the two has some of them in hand
+        async with under_load(clients, at_once=10):
             await until(lambda: len(clients.came) > 60)
-            killed = min(pids)
+            # Connections are taken by whoever is awake, and that may be one of the two for all of them.
+            killed = max(pids, key=lambda pid: connections(pid, served))
             os.kill(killed, signal.SIGKILL)
             at = len(clients.came)
             await until(lambda: sum(came.is_whole for came in clients.came[at:]) > 40)
             await asyncio.to_thread(served.until, lambda: len(found := served.pids()) == 2 and killed not in found)
         broken = [came for came in clients.came if came.broken]
-        assert 0 < len(broken) <= 16
+        assert 0 < len(broken) <= 10
         assert all(came.is_whole for came in clients.came if not came.broken)
         fake_upstream.forget()
         await kept(served, clients.told)
