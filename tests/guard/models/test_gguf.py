@@ -174,7 +174,7 @@ async def test_closing_tells_those_who_wait_that_the_model_is_gone() -> None:
 
 
 async def test_nothing_reaches_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    model = open_model(f"gguf:{weights()}?context=256&slots=1")
+    model = open_model(f"gguf:{weights()}?context=256&slots=1&threads=1")
     await model.chat(ask("Hi"))
     with pytest.raises(ContextTooLong):
         await model.chat(ask("word " * 1000))
