@@ -1,7 +1,7 @@
 """A chat model whose replies people write: an OpenAI-compatible endpoint between a run and a folder of files.
 
     python benchmarks/by_hand.py serve QUEUE --port 8971
-    wardlaw generate ... --critic 'openai:http://127.0.0.1:8971/v1#reader?timeout=7200' --concurrency 256
+    wardlaw generate ... --critic 'openai:http://127.0.0.1:8971/v1?timeout=7200&patience=7200#reader' --concurrency 256
     python benchmarks/by_hand.py open QUEUE [--part 2/5]
 
 What is asked comes into QUEUE/asks.jsonl, a line a call. A call is answered when a line `{"id": ..., "content": ...}`
