@@ -47,7 +47,7 @@ def test_the_text_stands_in_a_fence_of_its_own_mark_and_so_does_each_turn_before
     asked = worded.messages[-1].content
     mark = asked.split("=== begin ")[1].split()[0]
     assert asked.count(f"=== begin {mark} ") == asked.count(f"=== end {mark} ===") == 3
-    assert "=== end 00" not in asked
+    assert "=== end 00 ===" not in asked
     again = prompts.of("last").word(rule, piece("last", earlier=earlier), one_word=False, shots=0)
     assert mark not in again.messages[-1].content
     assert worded.case != again.case
