@@ -11,6 +11,7 @@ litellm#40201; several workers: `cli/test_serve.py`). Images and parts that get 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ __all__ = ["serve"]
 PHRASE = PHRASES[BEFORE]
 FORMS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 EACH_API = pytest.mark.parametrize("api", APIS)
+LEFT_OF_IT = re.compile(r"(?<![0-9a-f])4711(?![0-9a-f])")
+"""The end of the secret, which ids that are drawn by chance may hold too."""
 ASKED = {
     "chat_completions": asking.chat(user(HELLO)),
     "messages": asking.messages(user(HELLO)),
@@ -79,7 +82,7 @@ def test_a_mask_is_put_on_in_streams_too(stands: Stands, place: str, api: str, s
     stand.answers(ANSWERS[place][api](SECRET), stream=stream)
     got = stand.ask(api, ASKED[api], stream=stream)
     assert SECRET not in got.texts
-    assert "4711" not in got.texts
+    assert not LEFT_OF_IT.search(got.texts)
     assert "[redacted]" in got.texts or place == "reasoning"
     decision = stand.decision(got)
     assert decision["action"] == "redact"
@@ -98,7 +101,7 @@ def test_a_mask_beside_a_block_lets_neither_text_through(stands: Stands, api: st
     ):
         stand.answers(saying(api, f"So: {said} and on."), stream=stream)
         got = stand.ask(api, ASKED[api], stream=stream)
-        assert "4711" not in got.texts
+        assert not LEFT_OF_IT.search(got.texts)
         if PHRASE in said:
             assert telling(got, BEFORE) == []
 
