@@ -315,8 +315,11 @@ def test_rules_that_are_put_back_after_a_stop_among_the_rows_are_not_taken_for_u
 
 
 def test_stopped_by_ctrl_c_it_says_so_and_goes_on(bench):
+    pressed: list[int] = []
+
     def press(request: dict[str, Any], given: web.Request) -> Any:
-        if bench.endpoint.requests == 3:
+        if bench.endpoint.requests >= 3 and not pressed:  # two that come at once are counted before either is answered
+            pressed.append(bench.endpoint.requests)
             os.kill(os.getpid(), signal.SIGINT)
         return play(request, given)
 
