@@ -188,16 +188,19 @@ class _Progress:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM ends the cycle as Ctrl-C does."""
+    """SIGTERM ends the cycle as Ctrl-C does, also where a shell that began it in the background has Ctrl-C ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # asyncio cancels the work where it finds this handler; else what is open would stay open
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: stop}
+    before = {sign: signal.signal(sign, handler) for sign, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -117,10 +117,17 @@ class Bench:
         steps = self.report("--dry-run")["steps"]
         return {each["step"]: (each["action"], each["why"]) for each in steps}
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *, deaf: bool = False) -> subprocess.Popen[str]:
+        """The command as a process; `deaf` to Ctrl-C as one that a script begins in the background."""
         command = [sys.executable, "-m", "server.cli.main", "cycle", str(self.folder / "cycle.yaml"), "-q"]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.SIG_DFL)
+        try:
+            return subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -314,21 +321,18 @@ def test_rules_that_are_put_back_after_a_stop_among_the_rows_are_not_taken_for_u
     assert {action for action, _ in bench.plan().values()} == {"skip", "left out"}
 
 
-def test_stopped_by_ctrl_c_it_says_so_and_goes_on(bench):
-    pressed: list[int] = []
-
-    def press(request: dict[str, Any], given: web.Request) -> Any:
-        if bench.endpoint.requests >= 3 and not pressed:  # two that come at once are counted before either is answered
-            pressed.append(bench.endpoint.requests)
-            os.kill(os.getpid(), signal.SIGINT)
-        return play(request, given)
-
-    bench.endpoint.fault = press
-    with pytest.raises(SystemExit) as ended:
-        bench.run("--only", "probes", "-q")
-    assert ended.value.code == 130
-    assert "stopped in the step `probes`. Run the same command to go on" in bench.error()
-    bench.endpoint.fault = play
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_says_so_and_goes_on(bench, sign):
+    bench.endpoint.delay_s = 0.2
+    process = bench.start(deaf=True)
+    until = time.monotonic() + 60
+    while bench.endpoint.requests < 3 and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(sign)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped in the step `probes`. Run the same command to go on" in error
+    bench.endpoint.delay_s = 0.0
     assert bench.report("--only", "probes")["probes"]["probes"] == PROBES
 
 
