@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from server.cli.gate._options import open_gate
+from server.cli.gate._options import Chosen, open_gate
 from server.cli.main import main
 
 PLACES = "kitchen garden station library office harbour museum bakery stable workshop".split()
@@ -118,7 +118,7 @@ def heads(folder):
     safe = encoder.encode([row["prompt"] for row in harmless(20)]).mean(axis=0)
     encoder.close()
     side = Side(((harm - safe) * 12)[None].astype(np.float32), np.zeros(1, np.float32), threshold=0.01, unsure=0.005)
-    made = Heads(("weapon-help",), {"weapon-help": "0"}, find("default").identity, {ASKED: side, ANSWERED: side}, {})
+    made = Heads(("weapon-help",), {"weapon-help": "0"}, find("default").weights, {ASKED: side, ANSWERED: side}, {})
     made.save(folder / "old")
     return folder / "old"
 
@@ -144,7 +144,7 @@ def test_the_new_heads_keep_the_promise_through_the_whole_gate(calibrate, write,
         assert new.sides["asked"].threshold == promise["threshold"] > old.sides["asked"].threshold
         assert new.sides["asked"].unsure < new.sides["asked"].threshold
         assert new.sides["answered"].threshold == pytest.approx(0.01), "no answer was there to set it by"
-        with open_gate(("rules.yaml",), "default", "new", no_meaning=False) as gate:
+        with open_gate(Chosen(("rules.yaml",), "default", "new")) as gate:
             verdicts = gate.judge_many([Exchange.of(row["prompt"]) for row in rows])
             assert sum(bool(verdict.findings) for verdict in verdicts) <= 1
             assert gate.judge(Exchange.of(HARM[0])).broken == ("weapon-help",)
