@@ -34,7 +34,7 @@ def test_a_start_without_its_encoder_ends_with_what_is_wrong_and_listens_nowhere
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "modules.json").write_text("[{]")
-    served = serve("--workers", workers, "--encoder", str(broken), meaning=True)
+    served = serve("--workers", workers, "--encoder", str(broken), meaning=True, rules=RULES + BY_MEANING)
     assert served.ended() == 2
     said = served.err.read_text()
     assert f"\nerror: encoder `{broken}`" in said
@@ -54,7 +54,7 @@ async def test_a_reload_that_cannot_load_its_encoder_leaves_the_last_good_rules_
     async with watched(served) as clients:
         before = (await clients.ask()).digest
         shutil.rmtree(encoder)
-        served.rules.write_text(RULES)
+        served.rules.write_text(RULES + BY_MEANING.replace("is afraid afterwards", "is afraid for long"))
         failed = await asyncio.to_thread(served.until, lambda: (now := served.health())["reload"] == "failed" and now)
         assert f"encoder `{encoder}` is not there" in failed["constitutions"]["default"]["reload"]["error"]
         came = await clients.ask(stream=True)
