@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +132,7 @@ def _quantize(exact: Path) -> bytes:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared, small = exact.with_name("prepared.onnx"), exact.with_name("small.onnx")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         quant_pre_process(str(exact), str(prepared), skip_symbolic_shape=True)
         quantize_dynamic(
@@ -140,6 +143,21 @@ def _quantize(exact: Path) -> bytes:
             extra_options={"MatMulConstBOnly": True},
         )
     return small.read_bytes()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep out of a server's log what the library says on the root logger, of each tensor that it leaves as it is."""
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return "onnxruntime" not in record.pathname
+
+    root = logging.getLogger()
+    root.addFilter(of_others)
+    try:
+        yield
+    finally:
+        root.removeFilter(of_others)
 
 
 def _first_line(error: Exception) -> str:

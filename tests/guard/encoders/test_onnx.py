@@ -100,6 +100,12 @@ def test_other_kinds_of_models_and_poolings_are_exported(tiny: Tiny, tmp_path: P
     here.close()
 
 
+def test_the_library_fills_nobodys_log_while_it_exports(tiny: Tiny, tmp_path: Path, caplog: Any):
+    caplog.set_level("INFO")
+    open_encoder(str(tiny("bert", pooling="mean")), backend="onnx", cache=tmp_path).close()
+    assert [record.getMessage() for record in caplog.records if "onnxruntime" in record.pathname] == []
+
+
 def test_a_pooling_that_onnx_cannot_do_is_left_to_torch_and_said(tiny: Tiny, tmp_path: Path, caplog: Any):
     folder = str(tiny("bert", pooling="max"))
     taken = open_encoder(folder, cache=tmp_path)
