@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from constitution.choice import default_rounds
+from constitution.loop import LoopSettings
 from constitution.row import ROLES, ModelRole
 from constitution.run import Determined
 from constitution.settings import Settings
@@ -36,6 +37,17 @@ def determined(
         },
         rounds=default_rounds(settings.choice, len(constitution.rules)) if settings.rounds is None else settings.rounds,
         choice=settings.choice.value,
+        samples=settings.samples,
+        min_helpful=settings.min_helpful,
+        seed=settings.seed,
+    )
+
+
+def loop_settings(settings: Settings, run: Determined) -> LoopSettings:
+    """How the loop goes round, by what was asked for and what that came to."""
+    return LoopSettings(
+        rounds=run.rounds,
+        choice=settings.choice,
         samples=settings.samples,
         min_helpful=settings.min_helpful,
         seed=settings.seed,

@@ -10,13 +10,13 @@ from functools import partial
 
 from constitution.calls import BudgetSpent, Caller, Meter
 from constitution.claim import Claim, claim
-from constitution.determining import determined
+from constitution.determining import determined, loop_settings
 from constitution.duplicates import REASON, reject_duplicates
 from constitution.export import Exported, export
 from constitution.formats import open_format
 from constitution.input import Input
 from constitution.loading import on_thread
-from constitution.loop import Loop, LoopSettings
+from constitution.loop import Loop
 from constitution.output import keep_output, read_output
 from constitution.pipeline import RowMachine, Tally
 from constitution.prompt import Mixture, Prompt
@@ -118,13 +118,7 @@ class Generation:
                     self.templates,
                     gate,
                     caller,
-                    LoopSettings(
-                        rounds=run.rounds,
-                        choice=settings.choice,
-                        samples=settings.samples,
-                        min_helpful=settings.min_helpful,
-                        seed=settings.seed,
-                    ),
+                    loop_settings(settings, run),
                     models=run.models,
                     sampling=run.sampling,
                 )

@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from constitution.calls import BudgetSpent, Caller, Meter
-from constitution.loop import Loop, LoopSettings
+from constitution.determining import loop_settings
+from constitution.loop import Loop
 from constitution.pipeline import RAMP_S, RowMachine, Tally
 from constitution.prompt import Prompt
 from constitution.row import ModelRole, Row
@@ -139,13 +140,7 @@ class Work:
             tools.plan.templates,
             tools.gate,
             Caller(tools.models, {role: settings.drawn(role) for role in tools.models}, store, tools.meter),
-            LoopSettings(
-                rounds=tools.run.rounds,
-                choice=settings.choice,
-                samples=settings.samples,
-                min_helpful=settings.min_helpful,
-                seed=settings.seed,
-            ),
+            loop_settings(settings, tools.run),
             models=tools.run.models,
             sampling=tools.run.sampling,
         )
