@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -122,15 +123,16 @@ class Cycle:
         """
         self._check_named(only, start)
         out = self.work.out
-        try:
-            with locked(out):
-                self.work.state = read_state(out)
-                return self._run(only, start)
-        except RunError as error:
-            if str(out) in error.what and "another run" in error.what:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(out))
+            except RunError as error:  # of this folder; that a step's own is held, the step tells
+                if "another run" not in error.what:
+                    raise
                 hint = "wait for it to end, or give this one another `out` folder"
                 raise CycleError(f"another cycle is at work in `{out}`", hint) from None
-            raise
+            self.work.state = read_state(out)
+            return self._run(only, start)
 
     def _run(self, only: str | None, start: str | None) -> Finished:
         for line in self.rules_changed():

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from constitution.run import locked
 from server.cli.main import main
 
 ROOT = Path(__file__).parents[3]
@@ -334,6 +335,14 @@ def test_stopped_it_says_so_and_goes_on(bench, sign):
     assert "stopped in the step `probes`. Run the same command to go on" in error
     bench.endpoint.delay_s = 0.0
     assert bench.report("--only", "probes")["probes"]["probes"] == PROBES
+
+
+def test_a_steps_folder_that_another_run_has_is_told_as_that_one(bench):
+    with locked(bench.out / "probes"):
+        code, _, error = bench.run("-q")
+    assert code == 2
+    assert f"another run is at work in `{bench.out / 'probes'}`" in error
+    assert "it came in the step `probes`" in error
 
 
 def test_another_model_puts_the_rows_aside_and_begins_new_ones(built):
